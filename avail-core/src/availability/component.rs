@@ -1,0 +1,309 @@
+//! One component: what its check and its breaker say, and the timeline that follows from both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::checks::{CheckCounts, CheckHistory};
+use super::moment::{Moment, Span};
+use super::timeline::{ComponentState, Timeline, overlay};
+use crate::breaker::CircuitState;
+use crate::health::hysteresis::Hysteresis;
+use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe, Schedule};
+
+/// So many changes of a check or a breaker are kept beside the merged timeline: enough to go back
+/// to the beginning of any streak.
+const TRACK: usize = 64;
+
+/// What a check says of a component.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckSide {
+    pub(crate) critical: bool,
+    pub(crate) probe: Probe,
+    /// `None`: it is run by hand, and never goes stale.
+    pub(crate) schedule: Option<Schedule>,
+    pub(crate) hysteresis: Hysteresis,
+    pub(crate) track: Timeline,
+    pub(crate) status: HealthStatus,
+    pub(crate) last_started: Option<Moment>,
+    pub(crate) last_completed: Option<Moment>,
+    /// Failing since before the startup grace was over: not down yet.
+    pub(crate) in_grace: bool,
+}
+
+impl CheckSide {
+    pub(crate) fn new(
+        critical: bool,
+        probe: Probe,
+        schedule: Option<Schedule>,
+        now: Moment,
+    ) -> Self {
+        let (failures, successes) =
+            schedule.map_or((1, 1), |s| (s.failure_threshold, s.success_threshold));
+        CheckSide {
+            critical,
+            probe,
+            schedule,
+            hysteresis: Hysteresis::new(failures, successes),
+            track: Timeline::with_capacity(now, ComponentState::Unobserved, TRACK),
+            status: HealthStatus::Unknown,
+            last_started: None,
+            last_completed: None,
+            in_grace: false,
+        }
+    }
+
+    /// Since when nobody has looked, if that is too long.
+    pub(crate) fn stale_since(&self, now: Moment) -> Option<Moment> {
+        let schedule = self.schedule?;
+        let completed = self.last_completed?;
+        let due = completed.after(schedule.interval);
+        (now >= completed.after(schedule.stale_after())).then_some(due)
+    }
+}
+
+/// What a breaker says of a component.
+#[derive(Clone, Debug)]
+pub(crate) struct BreakerSide {
+    pub(crate) critical: bool,
+    pub(crate) state: CircuitState,
+    /// Until when a critical open breaker is down; then a call may probe it.
+    pub(crate) down_until: Option<Moment>,
+    pub(crate) track: Timeline,
+}
+
+impl BreakerSide {
+    pub(crate) fn new(critical: bool, now: Moment) -> Self {
+        let track = Timeline::with_capacity(now, ComponentState::Up, TRACK);
+        BreakerSide { critical, state: CircuitState::Closed, down_until: None, track }
+    }
+
+    pub(crate) fn status(&self) -> HealthStatus {
+        match self.track.last().1 {
+            ComponentState::Down => HealthStatus::Unhealthy,
+            ComponentState::Up => HealthStatus::Healthy,
+            _ => HealthStatus::Degraded,
+        }
+    }
+}
+
+/// Completed runs of a component's check since the process started, by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RunCounts {
+    /// In time, and healthy.
+    pub success: u64,
+    /// It works, but slowly or not in every respect.
+    pub slow: u64,
+    /// The check said that it does not work.
+    pub error: u64,
+    /// Outlived its timeout.
+    pub timeout: u64,
+    /// Panicked.
+    pub panic: u64,
+    /// Was not begun, because the one before it hangs.
+    pub skipped: u64,
+}
+
+impl RunCounts {
+    fn count(&mut self, result: &HealthCheckResult) {
+        let counter = match (result.class, result.status) {
+            (Some(FailureClass::Timeout), _) => &mut self.timeout,
+            (Some(FailureClass::Panicked), _) => &mut self.panic,
+            (Some(FailureClass::Hung), _) => &mut self.skipped,
+            (_, HealthStatus::Healthy) => &mut self.success,
+            (_, HealthStatus::Degraded) => &mut self.slow,
+            _ => &mut self.error,
+        };
+        *counter += 1;
+    }
+
+    /// Each with its label in the metric `avail_check_runs_total`.
+    pub fn by_result(&self) -> [(&'static str, u64); 6] {
+        [
+            ("success", self.success),
+            ("slow", self.slow),
+            ("error", self.error),
+            ("timeout", self.timeout),
+            ("panic", self.panic),
+            ("skipped", self.skipped),
+        ]
+    }
+}
+
+/// How long runs took since the process started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LatencyHistogram {
+    /// How many took up to [`BOUNDS`](Self::BOUNDS)`[i]` seconds and longer than the bound before;
+    /// the last counts those above every bound.
+    pub counts: [u64; 12],
+    /// The sum of all, in seconds.
+    pub sum_seconds: f64,
+}
+
+impl LatencyHistogram {
+    /// Upper bounds of the buckets, in seconds.
+    pub const BOUNDS: [f64; 11] =
+        [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+    fn observe(&mut self, latency: Duration) {
+        let seconds = latency.as_secs_f64();
+        let bucket = Self::BOUNDS.partition_point(|bound| *bound < seconds);
+        self.counts[bucket] += 1;
+        self.sum_seconds += seconds;
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Upper bound in seconds and how many took up to that, for each bucket but the last.
+    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        let sums = self.counts.iter().scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        });
+        Self::BOUNDS.into_iter().zip(sums)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Component {
+    pub(crate) name: Arc<str>,
+    pub(crate) check: Option<CheckSide>,
+    pub(crate) breaker: Option<BreakerSide>,
+    /// What both come to; it outlives restarts.
+    pub(crate) timeline: Timeline,
+    /// When it counts for the system, if it is critical: since its first completed run of this
+    /// boot.
+    pub(crate) member: Option<Span>,
+    pub(crate) shown: HealthStatus,
+    pub(crate) shown_since: Moment,
+    pub(crate) checks: CheckHistory,
+    /// Runs that the history has not been told of.
+    pub(crate) untold: CheckCounts,
+    pub(crate) runs: RunCounts,
+    pub(crate) latency: LatencyHistogram,
+    pub(crate) last_run: Option<HealthCheckResult>,
+    pub(crate) last_success: Option<Moment>,
+}
+
+impl Component {
+    /// Known by its timeline alone until a check or a breaker joins it.
+    pub(crate) fn new(name: Arc<str>, now: Moment) -> Self {
+        Component {
+            name,
+            check: None,
+            breaker: None,
+            timeline: Timeline::new(now, ComponentState::Unobserved),
+            member: None,
+            shown: HealthStatus::Unknown,
+            shown_since: now,
+            checks: CheckHistory::default(),
+            untold: CheckCounts::default(),
+            runs: RunCounts::default(),
+            latency: LatencyHistogram::default(),
+            last_run: None,
+            last_success: None,
+        }
+    }
+
+    /// Whether anything looks at it in this boot.
+    pub(crate) fn is_present(&self) -> bool {
+        self.check.is_some() || self.breaker.is_some()
+    }
+
+    pub(crate) fn is_critical(&self) -> bool {
+        let check = self.check.as_ref().is_some_and(|check| check.critical);
+        check || self.breaker.as_ref().is_some_and(|breaker| breaker.critical)
+    }
+
+    pub(crate) fn probe(&self) -> Probe {
+        self.check.as_ref().map_or(Probe::Readiness, |check| check.probe)
+    }
+
+    /// The worse of what its check and its breaker say.
+    pub(crate) fn status(&self) -> HealthStatus {
+        match (&self.check, &self.breaker) {
+            (Some(check), Some(breaker)) => check.status.worse(breaker.status()),
+            (Some(check), None) => check.status,
+            (None, Some(breaker)) => breaker.status(),
+            (None, None) => HealthStatus::Unknown,
+        }
+    }
+
+    /// In which way it is failing, if it is.
+    pub(crate) fn class(&self) -> Option<FailureClass> {
+        let open = self.breaker.as_ref().is_some_and(|b| b.state != CircuitState::Closed);
+        match &self.last_run {
+            Some(run) if run.class.is_some() => run.class,
+            _ => open.then_some(FailureClass::Open),
+        }
+    }
+
+    /// A completed run goes into the counts; what it means for the state is decided elsewhere.
+    pub(crate) fn count(&mut self, result: &HealthCheckResult) {
+        let (at, success) = (Moment::from(result.timestamp), result.status.is_up());
+        let mut counts = CheckCounts::default();
+        counts.count(success);
+        self.checks.add(at, counts);
+        self.untold.count(success);
+        self.runs.count(result);
+        self.latency.observe(result.latency);
+        if success {
+            self.last_success = Some(at.after(result.latency));
+        }
+    }
+
+    /// Works the timeline out again, from `at` on, and gives what is new in it.
+    pub(crate) fn rebuild(&mut self, at: Moment, now: Moment) -> Vec<(Moment, ComponentState)> {
+        let check = self.check.as_ref().map(|check| &check.track);
+        let breaker = self.breaker.as_ref().map(|breaker| &breaker.track);
+        let tracks = check.into_iter().chain(breaker);
+        let parts: Vec<_> =
+            tracks.map(|track| (track, Span::new(track.origin(), Moment::MAX))).collect();
+        let span = Span::new(at, now.after(Duration::from_millis(1)));
+        let mut changes = overlay(&parts, span, rank);
+        changes.retain(|&(at, state)| self.timeline.set_from(at, state));
+        changes
+    }
+
+    /// Up to when nothing that a later run decides can change the timeline.
+    pub(crate) fn final_until(&self, now: Moment) -> Moment {
+        let Some(check) = &self.check else { return now };
+        let undecided = check.hysteresis.undecided_since();
+        undecided.or(check.last_started).unwrap_or(self.timeline.last().0).min(now)
+    }
+}
+
+/// For a component: the worse of its check and its breaker.
+fn rank(state: ComponentState) -> u8 {
+    match state {
+        ComponentState::Maintenance => 0,
+        ComponentState::Down => 1,
+        ComponentState::Unobserved => 2,
+        ComponentState::Degraded => 3,
+        ComponentState::Up => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_falls_into_the_bucket_that_it_does_not_exceed() {
+        let mut histogram = LatencyHistogram::default();
+        for micros in [1_000, 1_001, 5_000_000, 5_000_001] {
+            histogram.observe(Duration::from_micros(micros));
+        }
+        assert_eq!(histogram.count(), 4);
+        let cumulative: Vec<_> = histogram.cumulative().collect();
+        assert_eq!(cumulative[0], (0.001, 1));
+        assert_eq!(cumulative[1], (0.0025, 2));
+        assert_eq!(cumulative[10], (5.0, 3));
+    }
+}

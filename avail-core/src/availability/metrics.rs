@@ -1,0 +1,307 @@
+//! The figures of a window of time.
+//!
+//! With U, G, D, M and X for the time that was up, degraded, down, maintenance and unobserved:
+//!
+//! - availability = (U + G) / (U + G + D). Maintenance and unobserved time are on neither side.
+//! - coverage = (U + G + D) / (window − M): how much of the window anybody looked at.
+//! - MTBF = (U + G) / outages; MTTR = the mean down time of the outages that ended in the window.
+//!
+//! Where every outage lies in the window, availability = MTBF / (MTBF + MTTR): the definitions of
+//! IEC 60050-192 for steady-state availability, with observed time for operating time.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::checks::CheckCounts;
+use super::moment::{Moment, Span, millis};
+use super::timeline::{ComponentState, Outage, Timeline, Totals};
+
+/// The time that figures are asked for: up to now, from some time ago.
+///
+/// ```
+/// use std::time::Duration;
+/// use avail_core::Window;
+///
+/// assert_eq!(Window::HOURS_24, Window::last(Duration::from_secs(86_400)));
+/// assert_eq!(Window::DAYS_7.to_string(), "7d");
+/// assert_eq!(Window::last(Duration::from_secs(90)).to_string(), "90s");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    length: Option<Duration>,
+}
+
+impl Window {
+    /// The last 24 hours.
+    pub const HOURS_24: Window = Window::last(Duration::from_secs(24 * 3600));
+    /// The last 7 days.
+    pub const DAYS_7: Window = Window::last(Duration::from_secs(7 * 24 * 3600));
+    /// The last 30 days.
+    pub const DAYS_30: Window = Window::last(Duration::from_secs(30 * 24 * 3600));
+    /// Since the first record of the history.
+    pub const ALL_TIME: Window = Window { length: None };
+
+    /// The four that endpoints show, in their order.
+    pub const ALL: [Window; 4] =
+        [Window::HOURS_24, Window::DAYS_7, Window::DAYS_30, Window::ALL_TIME];
+
+    /// Any other length.
+    pub const fn last(length: Duration) -> Window {
+        Window { length: Some(length) }
+    }
+
+    pub(crate) fn span(self, origin: Moment, now: Moment) -> Span {
+        Span::new(self.length.map_or(origin, |length| now.before(length)), now)
+    }
+}
+
+impl fmt::Display for Window {
+    /// `24h`, `7d`, `30d`, `all_time`, or a number of seconds: `90s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Window::ALL_TIME => f.pad("all_time"),
+            Window::HOURS_24 => f.pad("24h"),
+            Window::DAYS_7 => f.pad("7d"),
+            Window::DAYS_30 => f.pad("30d"),
+            Window { length } => f.pad(&format!("{}s", length.unwrap_or_default().as_secs_f64())),
+        }
+    }
+}
+
+/// How available a component, or the system, was in a window. See the formulas in
+/// [`Window`]'s module documentation: seconds of each state, and what follows from them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct AvailabilityMetrics {
+    /// U: seconds that it worked.
+    pub uptime_seconds: f64,
+    /// D: seconds that it did not work.
+    pub downtime_seconds: f64,
+    /// G: seconds that it worked slowly, or not in every respect. They count as available.
+    pub degraded_seconds: f64,
+    /// X: seconds in which nobody looked. They count for nothing.
+    pub unobserved_seconds: f64,
+    /// M: seconds of announced maintenance. They count for nothing.
+    pub maintenance_seconds: f64,
+    /// 100 · (U + G) / (U + G + D); `None` where nothing was observed, and never 100 while D > 0.
+    pub availability_percentage: Option<f64>,
+    /// (U + G + D) / (window − M): the part of the window that the percentage speaks of, 0 to 1.
+    pub coverage: f64,
+    /// Runs of checks that completed in the window.
+    pub total_checks: u64,
+    /// Those that succeeded, degraded ones included.
+    pub successful_checks: u64,
+    /// Those that failed.
+    pub failed_checks: u64,
+    /// Mean time between failures, in seconds: (U + G) / outages. `None` without an outage.
+    pub mtbf: Option<f64>,
+    /// Without an outage: the least that MTBF can be, (U + G) in seconds.
+    pub mtbf_at_least: Option<f64>,
+    /// Mean time to recovery, in seconds: the mean down time of the outages that ended in the
+    /// window. `None` if none did.
+    pub mttr: Option<f64>,
+    /// The median of the same.
+    pub mttr_p50: Option<f64>,
+    /// The longest of the same.
+    pub mttr_max: Option<f64>,
+    /// Outages with down time in the window.
+    pub incidents: u64,
+    /// When the latest outage up to now began, in the window or before it.
+    pub last_incident: Option<DateTime<Utc>>,
+    /// How coarse the window's beginning is, in seconds; 0 where it is exact.
+    pub resolution_seconds: f64,
+}
+
+impl AvailabilityMetrics {
+    pub(crate) fn of(
+        timeline: &Timeline,
+        outages: &[Outage],
+        checks: CheckCounts,
+        span: Span,
+    ) -> Self {
+        let totals = timeline.totals(span);
+        let seconds = |state| totals.of(state) as f64 / 1000.0;
+        let (up, degraded) = (seconds(ComponentState::Up), seconds(ComponentState::Degraded));
+        let down = seconds(ComponentState::Down);
+        let maintenance = seconds(ComponentState::Maintenance);
+        let served = up + degraded;
+        let accountable = span.length() as f64 / 1000.0 - maintenance;
+
+        let in_window: Vec<_> =
+            outages.iter().filter(|o| o.end > span.from && o.start < span.to).collect();
+        let incidents = in_window.len() as u64;
+        let mut repairs: Vec<f64> =
+            in_window.iter().filter(|o| !o.open).map(|o| o.down as f64 / 1000.0).collect();
+        repairs.sort_by(f64::total_cmp);
+        AvailabilityMetrics {
+            uptime_seconds: up,
+            downtime_seconds: down,
+            degraded_seconds: degraded,
+            unobserved_seconds: seconds(ComponentState::Unobserved),
+            maintenance_seconds: maintenance,
+            availability_percentage: ratio(served, served + down).map(|share| share * 100.0),
+            coverage: ratio(served + down, accountable).unwrap_or(0.0),
+            total_checks: checks.total(),
+            successful_checks: checks.successful,
+            failed_checks: checks.failed,
+            mtbf: (incidents > 0).then(|| served / incidents as f64),
+            mtbf_at_least: (incidents == 0 && served > 0.0).then_some(served),
+            mttr: ratio(repairs.iter().sum(), repairs.len() as f64),
+            mttr_p50: median(&repairs),
+            mttr_max: repairs.last().copied(),
+            incidents,
+            last_incident: outages.last().map(|o| o.start.to_datetime()),
+            resolution_seconds: timeline.resolution_seconds(span.from),
+        }
+    }
+
+    /// Whether the percentage is at least `target`; `None` where nothing was observed.
+    pub fn meets(&self, target: f64) -> Option<bool> {
+        self.availability_percentage.map(|percentage| percentage >= target)
+    }
+
+    /// The percentage with three decimals, cut off and never rounded up: `99.999` for 99.9999, and
+    /// `n/a` where nothing was observed.
+    pub fn percentage_text(&self) -> String {
+        match self.availability_percentage {
+            Some(percentage) => format!("{:.3}", (percentage * 1000.0).floor() / 1000.0),
+            None => "n/a".into(),
+        }
+    }
+}
+
+/// Seconds of each state since the first record, without those that a threshold has not decided
+/// yet: each only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StateSeconds {
+    /// U.
+    pub up: f64,
+    /// G.
+    pub degraded: f64,
+    /// D.
+    pub down: f64,
+    /// M.
+    pub maintenance: f64,
+    /// X.
+    pub unobserved: f64,
+}
+
+impl StateSeconds {
+    pub(crate) fn of(totals: Totals) -> Self {
+        let seconds = |state| totals.of(state) as f64 / 1000.0;
+        StateSeconds {
+            up: seconds(ComponentState::Up),
+            degraded: seconds(ComponentState::Degraded),
+            down: seconds(ComponentState::Down),
+            maintenance: seconds(ComponentState::Maintenance),
+            unobserved: seconds(ComponentState::Unobserved),
+        }
+    }
+
+    /// Each with its label in the metric `avail_state_seconds_total`.
+    pub fn by_state(&self) -> [(&'static str, f64); 5] {
+        [
+            ("up", self.up),
+            ("degraded", self.degraded),
+            ("down", self.down),
+            ("maintenance", self.maintenance),
+            ("unobserved", self.unobserved),
+        ]
+    }
+}
+
+fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}
+
+/// Of a sorted list; the mean of the middle two where their number is even.
+fn median(sorted: &[f64]) -> Option<f64> {
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+/// How long after it came up a component that fails again is in the same incident.
+pub(crate) const REOPEN_WITHIN: Duration = Duration::from_secs(60);
+
+/// The outages that a timeline shows, by the rule of [`REOPEN_WITHIN`].
+pub(crate) fn outages(timeline: &Timeline, now: Moment) -> Vec<Outage> {
+    timeline.outages(now, millis(REOPEN_WITHIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::timeline::ComponentState::{Degraded, Down, Maintenance, Unobserved, Up};
+    use super::*;
+
+    fn line(changes: &[(i64, ComponentState)]) -> Timeline {
+        let mut timeline = Timeline::new(Moment(changes[0].0 * 1000), changes[0].1);
+        for &(seconds, state) in &changes[1..] {
+            timeline.set_from(Moment(seconds * 1000), state);
+        }
+        timeline
+    }
+
+    fn metrics(timeline: &Timeline, from: i64, to: i64) -> AvailabilityMetrics {
+        let now = Moment(to * 1000);
+        let outages = outages(timeline, now);
+        let span = Span::new(Moment(from * 1000), now);
+        AvailabilityMetrics::of(timeline, &outages, CheckCounts::default(), span)
+    }
+
+    #[test]
+    fn a_day_with_one_outage_of_a_minute() {
+        let timeline = line(&[(0, Up), (40_000, Down), (40_060, Up)]);
+        let metrics = metrics(&timeline, 0, 86_400);
+        assert_eq!(metrics.downtime_seconds, 60.0);
+        assert_eq!(metrics.uptime_seconds, 86_340.0);
+        assert_eq!(metrics.percentage_text(), "99.930");
+        assert_eq!((metrics.mtbf, metrics.mttr), (Some(86_340.0), Some(60.0)));
+        assert_eq!(metrics.coverage, 1.0);
+        assert_eq!(metrics.meets(99.9), Some(true));
+        assert_eq!(metrics.last_incident.map(|t| t.timestamp()), Some(40_000));
+    }
+
+    #[test]
+    fn nothing_observed_is_not_100_percent() {
+        let metrics = metrics(&line(&[(0, Unobserved), (10, Maintenance)]), 0, 20);
+        assert_eq!(metrics.availability_percentage, None);
+        assert_eq!((metrics.mtbf, metrics.mttr, metrics.mtbf_at_least), (None, None, None));
+        assert_eq!(metrics.coverage, 0.0);
+        assert_eq!(metrics.percentage_text(), "n/a");
+    }
+
+    #[test]
+    fn maintenance_and_unobserved_time_are_on_neither_side() {
+        let timeline =
+            line(&[(0, Up), (10, Maintenance), (20, Unobserved), (30, Degraded), (40, Down)]);
+        let metrics = metrics(&timeline, 0, 60);
+        assert_eq!(metrics.availability_percentage, Some(50.0));
+        assert_eq!(metrics.coverage, 40.0 / 50.0);
+        assert_eq!((metrics.incidents, metrics.mttr), (1, None));
+    }
+
+    #[test]
+    fn a_millisecond_of_downtime_in_ten_years_is_not_100_percent() {
+        let mut timeline = line(&[(0, Up)]);
+        timeline.set_from(Moment(1_000), Down);
+        timeline.set_from(Moment(1_001), Up);
+        let metrics = metrics(&timeline, 0, 315_360_000);
+        assert!(metrics.availability_percentage < Some(100.0));
+        assert_eq!(metrics.percentage_text(), "99.999");
+    }
+
+    #[test]
+    fn the_median_of_repairs_is_the_middle() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[1.0, 2.0, 9.0]), Some(2.0));
+        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), Some(3.0));
+    }
+}

@@ -1,0 +1,214 @@
+//! What a rejected or failed call gives back.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Why a breaker let a call not through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+#[non_exhaustive]
+pub enum OpenReason {
+    /// So many calls failed in a row.
+    ConsecutiveFailures {
+        /// How many.
+        failures: u32,
+    },
+    /// A probe failed while the breaker was half-open.
+    ProbeFailed,
+    /// A probe did not come back within its lease.
+    ProbeExpired,
+    /// All probes that may run at once are under way.
+    ProbesInFlight,
+    /// It was tripped by hand, with [`CircuitBreaker::trip`](crate::CircuitBreaker::trip).
+    Tripped,
+    /// An operator forced it open.
+    Forced {
+        /// In the operator's words.
+        reason: Arc<str>,
+    },
+}
+
+impl OpenReason {
+    /// A short stable word for it, as in metric labels.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            OpenReason::ConsecutiveFailures { .. } => "consecutive_failures",
+            OpenReason::ProbeFailed => "probe_failed",
+            OpenReason::ProbeExpired => "probe_expired",
+            OpenReason::ProbesInFlight => "probes_in_flight",
+            OpenReason::Tripped => "tripped",
+            OpenReason::Forced { .. } => "forced",
+        }
+    }
+}
+
+impl fmt::Display for OpenReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenReason::ConsecutiveFailures { failures: 1 } => f.write_str("1 failure"),
+            OpenReason::ConsecutiveFailures { failures } => {
+                write!(f, "{failures} failures in a row")
+            }
+            OpenReason::ProbeFailed => f.write_str("a probe failed"),
+            OpenReason::ProbeExpired => f.write_str("a probe did not come back in time"),
+            OpenReason::ProbesInFlight => f.write_str("its probes are under way"),
+            OpenReason::Tripped => f.write_str("tripped by hand"),
+            OpenReason::Forced { reason } => write!(f, "forced open: {reason}"),
+        }
+    }
+}
+
+/// The breaker's own error: the call was not made, or was cut off by the breaker.
+///
+/// An operation's own error is never wrapped in it; see [`CallError`]. Annotated functions give it
+/// to the caller through `E: From<CircuitBreakerError>`:
+///
+/// ```
+/// use avail_core::CircuitBreakerError;
+///
+/// #[derive(Debug)]
+/// enum StorageError {
+///     Unavailable(CircuitBreakerError),
+///     Corrupt,
+/// }
+///
+/// impl From<CircuitBreakerError> for StorageError {
+///     fn from(error: CircuitBreakerError) -> Self {
+///         StorageError::Unavailable(error)
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CircuitBreakerError {
+    /// The breaker is open, or half-open with all its probes under way: the call was not made.
+    #[error("circuit breaker `{name}` is open: {reason}{}", RetryAfter(*retry_after))]
+    #[non_exhaustive]
+    Open {
+        /// The breaker's name.
+        name: Arc<str>,
+        /// Why it rejects.
+        reason: OpenReason,
+        /// How long until it lets a probe through, where that is known.
+        retry_after: Option<Duration>,
+    },
+    /// The call was cut off by the breaker's `call_timeout`.
+    #[error("circuit breaker `{name}` gave the call up after {after:?}")]
+    #[non_exhaustive]
+    Timeout {
+        /// The breaker's name.
+        name: Arc<str>,
+        /// The time that the call was given.
+        after: Duration,
+    },
+}
+
+impl CircuitBreakerError {
+    /// The name of the breaker that says so.
+    pub fn name(&self) -> &str {
+        match self {
+            CircuitBreakerError::Open { name, .. } | CircuitBreakerError::Timeout { name, .. } => {
+                name
+            }
+        }
+    }
+
+    /// How long to wait before it is worth trying again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            CircuitBreakerError::Open { retry_after, .. } => *retry_after,
+            CircuitBreakerError::Timeout { .. } => None,
+        }
+    }
+}
+
+struct RetryAfter(Option<Duration>);
+
+impl fmt::Display for RetryAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(after) => write!(f, " (retry after {:.1} s)", after.as_secs_f64()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<CircuitBreakerError> for std::io::Error {
+    fn from(error: CircuitBreakerError) -> Self {
+        let kind = match error {
+            CircuitBreakerError::Open { .. } => std::io::ErrorKind::ConnectionRefused,
+            CircuitBreakerError::Timeout { .. } => std::io::ErrorKind::TimedOut,
+        };
+        std::io::Error::new(kind, error)
+    }
+}
+
+/// What [`CircuitBreaker::call`](crate::CircuitBreaker::call) returns when there is no value: the
+/// breaker's own error, or the operation's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError<E> {
+    /// The breaker rejected the call, or gave it up.
+    #[error(transparent)]
+    CircuitBreaker(CircuitBreakerError),
+    /// The operation ran and failed.
+    #[error(transparent)]
+    Operation(E),
+}
+
+impl<E> CallError<E> {
+    /// One error type for both, where the operation's own can hold the breaker's.
+    pub fn flatten(self) -> E
+    where
+        E: From<CircuitBreakerError>,
+    {
+        match self {
+            CallError::CircuitBreaker(error) => error.into(),
+            CallError::Operation(error) => error,
+        }
+    }
+
+    /// The breaker's own error, if it is that.
+    pub fn circuit_breaker(&self) -> Option<&CircuitBreakerError> {
+        match self {
+            CallError::CircuitBreaker(error) => Some(error),
+            CallError::Operation(_) => None,
+        }
+    }
+}
+
+impl<E> From<CircuitBreakerError> for CallError<E> {
+    fn from(error: CircuitBreakerError) -> Self {
+        CallError::CircuitBreaker(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_breaker_says_who_why_and_when_to_retry() {
+        let error = CircuitBreakerError::Open {
+            name: "storage".into(),
+            reason: OpenReason::ConsecutiveFailures { failures: 5 },
+            retry_after: Some(Duration::from_millis(1500)),
+        };
+        assert_eq!(
+            error.to_string(),
+            "circuit breaker `storage` is open: 5 failures in a row (retry after 1.5 s)"
+        );
+    }
+
+    #[test]
+    fn as_an_io_error_it_keeps_its_kind_and_can_be_found_again() {
+        let error =
+            CircuitBreakerError::Timeout { name: "storage".into(), after: Duration::from_secs(1) };
+        let io = std::io::Error::from(error.clone());
+        assert_eq!(io.kind(), std::io::ErrorKind::TimedOut);
+        let inner = io.get_ref().and_then(|e| e.downcast_ref::<CircuitBreakerError>());
+        assert_eq!(inner, Some(&error));
+    }
+}

@@ -1,0 +1,205 @@
+//! Counters of a breaker, and the snapshot that shows them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::config::CircuitBreakerConfig;
+use super::error::OpenReason;
+use super::machine::RejectedBy;
+use super::overrides::{ActiveOverride, Mode};
+use super::state::CircuitState;
+
+/// How a call ended: the index of its counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // each is explained at its counter in `CallCounts`
+pub enum End {
+    Success,
+    Failure,
+    Ignored,
+    Cancelled,
+    CancelledOverdue,
+    Panic,
+    Rejected,
+    Stale,
+}
+
+/// Lifetime counters. Each only grows; none guards other memory, hence relaxed throughout.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    ends: [AtomicU64; 8],
+    rejections: [AtomicU64; 3],
+    transitions: [[AtomicU64; 3]; 3],
+    would_open: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn count(&self, end: End) {
+        self.ends[end as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_rejection(&self, by: RejectedBy) {
+        self.rejections[by as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_transition(&self, from: CircuitState, to: CircuitState) {
+        self.transitions[from as usize][to as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_would_open(&self) {
+        self.would_open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self, end: End) -> u64 {
+        self.ends[end as usize].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn calls(&self) -> CallCounts {
+        CallCounts {
+            success: self.end(End::Success),
+            failure: self.end(End::Failure),
+            ignored: self.end(End::Ignored),
+            timeout: 0,
+            cancelled: self.end(End::Cancelled),
+            cancelled_overdue: self.end(End::CancelledOverdue),
+            panic: self.end(End::Panic),
+            rejected: self.end(End::Rejected),
+            stale: self.end(End::Stale),
+        }
+    }
+
+    pub(crate) fn rejections(&self) -> RejectionCounts {
+        let by = |by: RejectedBy| self.rejections[by as usize].load(Ordering::Relaxed);
+        RejectionCounts {
+            open: by(RejectedBy::Open),
+            half_open: by(RejectedBy::HalfOpen),
+            forced_open: by(RejectedBy::ForcedOpen),
+        }
+    }
+
+    pub(crate) fn transitions(&self) -> Vec<TransitionCount> {
+        let pairs = CircuitState::ALL
+            .into_iter()
+            .flat_map(|from| CircuitState::ALL.map(|to| (from, to)))
+            .filter(|(from, to)| from != to);
+        pairs
+            .map(|(from, to)| {
+                let count = self.transitions[from as usize][to as usize].load(Ordering::Relaxed);
+                TransitionCount { from, to, count }
+            })
+            .collect()
+    }
+
+    pub(crate) fn would_open(&self) -> u64 {
+        self.would_open.load(Ordering::Relaxed)
+    }
+}
+
+/// How calls through a breaker ended, since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CallCounts {
+    /// Succeeded.
+    pub success: u64,
+    /// Failed.
+    pub failure: u64,
+    /// Classified as saying nothing.
+    pub ignored: u64,
+    /// Cut off by the breaker's `call_timeout`.
+    pub timeout: u64,
+    /// Given up early by the caller.
+    pub cancelled: u64,
+    /// Given up late by the caller: a failure.
+    pub cancelled_overdue: u64,
+    /// Panicked: a failure.
+    pub panic: u64,
+    /// Ended with the rejection of a breaker further down.
+    pub rejected: u64,
+    /// Ended after the breaker had moved on; changed nothing.
+    pub stale: u64,
+}
+
+impl CallCounts {
+    /// Each with its label in the metric `avail_circuit_breaker_calls_total`.
+    pub fn by_outcome(&self) -> [(&'static str, u64); 9] {
+        [
+            ("success", self.success),
+            ("failure", self.failure),
+            ("ignored", self.ignored),
+            ("timeout", self.timeout),
+            ("cancelled", self.cancelled),
+            ("cancelled_overdue", self.cancelled_overdue),
+            ("panic", self.panic),
+            ("rejected", self.rejected),
+            ("stale", self.stale),
+        ]
+    }
+}
+
+/// Calls that a breaker did not let through, since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RejectionCounts {
+    /// While it was open.
+    pub open: u64,
+    /// While it was half-open and all its probes were under way.
+    pub half_open: u64,
+    /// While an operator forced it open.
+    pub forced_open: u64,
+}
+
+impl RejectionCounts {
+    /// Each with its label in the metric `avail_circuit_breaker_rejected_total`.
+    pub fn by_reason(&self) -> [(&'static str, u64); 3] {
+        [("open", self.open), ("half_open", self.half_open), ("forced_open", self.forced_open)]
+    }
+}
+
+/// How often a breaker went from one state to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TransitionCount {
+    /// What calls met before.
+    pub from: CircuitState,
+    /// What calls met after.
+    pub to: CircuitState,
+    /// How often.
+    pub count: u64,
+}
+
+/// A breaker at one moment.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct CircuitBreakerMetrics {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What calls meet.
+    pub state: CircuitState,
+    /// Since when calls meet that.
+    pub state_since: DateTime<Utc>,
+    /// Failures in a row, failed probes included.
+    pub failure_count: u32,
+    /// How long until a call may probe it; only while it is open by itself.
+    pub retry_after_seconds: Option<f64>,
+    /// Why it is not closed; only while it is open or half-open by itself.
+    pub reason: Option<OpenReason>,
+    /// The operator's override, if one is in force.
+    #[serde(rename = "override")]
+    pub active_override: Option<ActiveOverride>,
+    /// The switch for all breakers.
+    pub mode: Mode,
+    /// Probes under way.
+    pub probes_in_flight: u32,
+    /// How calls ended.
+    pub calls: CallCounts,
+    /// Calls that were not let through.
+    pub rejections: RejectionCounts,
+    /// How often it changed, every pair of states listed.
+    pub transitions: Vec<TransitionCount>,
+    /// How often it would have opened while in shadow.
+    pub would_open: u64,
+    /// Its settings.
+    pub config: Arc<CircuitBreakerConfig>,
+}

@@ -1,0 +1,470 @@
+//! The circuit breaker: stops calling what keeps failing, and tries again with care.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `state` | the state machine as plain values |
+//! | `machine` | the atomics and the lock around it |
+//! | `permit` | the right to make one call, returned whatever happens to the call |
+//! | `config`, `overrides` | what it can be told |
+//! | `events`, `metrics`, `error` | what it tells |
+//! | `fleet` | the switch for all breakers |
+
+mod config;
+mod error;
+mod events;
+pub(crate) mod fleet;
+mod machine;
+mod metrics;
+mod overrides;
+mod permit;
+mod state;
+
+#[cfg(all(test, avail_loom))]
+mod loom_tests;
+#[cfg(all(test, not(avail_loom)))]
+mod model_tests;
+#[cfg(all(test, not(avail_loom)))]
+mod tests;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+pub use self::config::{
+    CancelFailure, CircuitBreakerConfig, CircuitBreakerConfigBuilder, ConfigError,
+};
+pub use self::error::{CallError, CircuitBreakerError, OpenReason};
+pub use self::events::{BreakerEvent, Cause, Subscription};
+pub use self::metrics::{CallCounts, CircuitBreakerMetrics, RejectionCounts, TransitionCount};
+pub use self::overrides::{ActiveOverride, Mode, Override, OverrideOptions, ParseModeError};
+pub use self::permit::{Guard, Outcome, Permit};
+pub use self::state::CircuitState;
+
+pub(crate) use self::events::Listeners;
+
+use self::fleet::Fleet;
+use self::machine::{Change, Machine, Rejection, Ticket, Verdict};
+use self::metrics::Counters;
+pub use self::metrics::End;
+use crate::clock::{Clock, Tick};
+use crate::scope::Scope;
+
+/// A circuit breaker: closed it lets calls through, open it rejects them at once, half-open it lets
+/// a few through to see.
+///
+/// It is a handle: clones are the same breaker. It needs no runtime and no task; time is read where
+/// it matters.
+///
+/// ```
+/// use avail_core::{CallError, CircuitBreaker, CircuitBreakerConfig, CircuitState};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = CircuitBreakerConfig::builder().failure_threshold(2).build()?;
+/// let breaker = CircuitBreaker::new("storage", config);
+///
+/// for _ in 0..2 {
+///     let result = breaker.call(|| async { Err::<(), _>("connection refused") }).await;
+///     assert_eq!(result, Err(CallError::Operation("connection refused")));
+/// }
+/// assert_eq!(breaker.state(), CircuitState::Open);
+///
+/// let rejected = breaker.call(|| async { Ok::<_, &str>(1) }).await;
+/// assert!(matches!(rejected, Err(CallError::CircuitBreaker(_))));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct CircuitBreaker {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    name: Arc<str>,
+    config: Arc<CircuitBreakerConfig>,
+    pub(crate) clock: Clock,
+    pub(crate) machine: Machine,
+    counters: Counters,
+    listeners: Arc<Listeners>,
+    registry_listeners: Option<Arc<Listeners>>,
+    fleet: Arc<Fleet>,
+    fleet_id: u64,
+}
+
+impl CircuitBreaker {
+    /// A breaker that stands alone. One that the monitor and the endpoints are to see comes from a
+    /// [`CircuitBreakerRegistry`](crate::CircuitBreakerRegistry).
+    pub fn new(name: impl Into<Arc<str>>, config: CircuitBreakerConfig) -> Self {
+        let scope = Scope::current();
+        Self::make(name.into(), config, scope.clock.clone(), scope.fleet.clone(), None)
+    }
+
+    pub(crate) fn make(
+        name: Arc<str>,
+        config: CircuitBreakerConfig,
+        clock: Clock,
+        fleet: Arc<Fleet>,
+        registry_listeners: Option<Arc<Listeners>>,
+    ) -> Self {
+        let own = config.shadow.then(|| {
+            let options = OverrideOptions::reason("declared in shadow");
+            ActiveOverride::new(Override::Shadow, options, clock.wall()).0
+        });
+        let inner = fleet.clone().admit(move |fleet_id, mode| {
+            Arc::new(Inner {
+                name,
+                config: Arc::new(config),
+                machine: Machine::new(clock.now(), mode, own),
+                clock,
+                counters: Counters::default(),
+                listeners: Arc::default(),
+                registry_listeners,
+                fleet,
+                fleet_id,
+            })
+        });
+        CircuitBreaker { inner }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> Arc<CircuitBreakerConfig> {
+        self.inner.config.clone()
+    }
+
+    /// What calls meet. Looking changes nothing: an open breaker whose open time is over says
+    /// [`Open`](CircuitState::Open) until a call probes it.
+    pub fn state(&self) -> CircuitState {
+        self.inner.machine.state(|| self.inner.clock.now())
+    }
+
+    /// How many calls failed in a row. While it is open or half-open: how many had failed when it
+    /// opened, and the failed probes since.
+    pub fn failure_count(&self) -> u32 {
+        self.inner.machine.failure_count(self.inner.clock.now(), &self.inner.config)
+    }
+
+    /// Everything about it at this moment.
+    pub fn metrics(&self) -> CircuitBreakerMetrics {
+        self.inner.metrics()
+    }
+
+    /// Runs `op` if the breaker lets it, and takes its result into account: `Ok` is a success,
+    /// `Err` a failure, a panic a failure that unwinds on.
+    ///
+    /// Nothing happens before the returned future is polled; if it is dropped, the slot is given
+    /// back.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::CircuitBreaker`] where the call was not let through, else
+    /// [`CallError::Operation`] with the operation's own error.
+    pub async fn call<F, Fut, T, E>(&self, op: F) -> Result<T, CallError<E>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let result = self.call_classified(op, Outcome::of_result).await?;
+        result.map_err(CallError::Operation)
+    }
+
+    /// [`call`](Self::call) for a function that is not async.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// ```
+    /// use avail_core::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("parser", Default::default());
+    /// assert_eq!(breaker.call_sync(|| "42".parse::<u32>()), Ok(42));
+    /// ```
+    pub fn call_sync<F, T, E>(&self, op: F) -> Result<T, CallError<E>>
+    where
+        F: FnOnce() -> Result<T, E>,
+    {
+        let guard = self.inner.guard()?;
+        guard.run_sync(op, Outcome::of_result).map_err(CallError::Operation)
+    }
+
+    /// Runs `op` if the breaker lets it, and asks `classify` what its result counts as.
+    ///
+    /// # Errors
+    ///
+    /// [`CircuitBreakerError`] where the call was not let through.
+    ///
+    /// ```
+    /// use avail_core::{CircuitBreaker, Outcome};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), avail_core::CircuitBreakerError> {
+    /// let breaker = CircuitBreaker::new("api", Default::default());
+    /// let status = breaker
+    ///     .call_classified(|| async { 404_u16 }, |status| match status {
+    ///         500.. => Outcome::Failure,
+    ///         404 => Outcome::Ignored,
+    ///         _ => Outcome::Success,
+    ///     })
+    ///     .await?;
+    /// assert_eq!(status, 404);
+    /// assert_eq!(breaker.metrics().calls.ignored, 1);
+    /// # Ok(()) }
+    /// ```
+    pub async fn call_classified<F, Fut, R, C>(
+        &self,
+        op: F,
+        classify: C,
+    ) -> Result<R, CircuitBreakerError>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = R>,
+        C: FnOnce(&R) -> Outcome,
+    {
+        let mut guard = self.inner.guard()?;
+        let future = guard.watch(op);
+        Ok(guard.run(future, classify).await)
+    }
+
+    /// Asks for the right to make one call, for code that can't be put into a closure. The slot is
+    /// given back when the permit is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`CircuitBreakerError::Open`] where the call may not be made.
+    ///
+    /// ```
+    /// use avail_core::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("upload", Default::default());
+    /// let permit = breaker.acquire()?;
+    /// // … the call …
+    /// permit.success();
+    /// # Ok::<(), avail_core::CircuitBreakerError>(())
+    /// ```
+    pub fn acquire(&self) -> Result<Permit, CircuitBreakerError> {
+        let ticket = self.inner.admit()?;
+        Ok(Permit::new(self.inner.clone(), ticket))
+    }
+
+    pub(crate) fn guard(&self) -> Result<Guard<'_>, CircuitBreakerError> {
+        self.inner.guard()
+    }
+
+    /// Opens it by hand, as if a rule had tripped it. Under an override it does nothing.
+    pub fn trip(&self) {
+        self.inner.machine.trip(self.inner.clock.now(), &self.inner.config);
+        self.inner.deliver();
+    }
+
+    /// Makes it fresh and closed: calls under way count for nothing. An override stays.
+    pub fn reset(&self) {
+        self.inner.machine.reset(self.inner.clock.now());
+        self.inner.deliver();
+    }
+
+    /// Rejects every call until [`clear_override`](Self::clear_override), however often the
+    /// open time ends.
+    pub fn force_open(&self, reason: impl Into<String>) {
+        self.set_override(Override::ForcedOpen, OverrideOptions::reason(reason));
+    }
+
+    /// Lays an override over the automatic state, in place of any other.
+    pub fn set_override(&self, kind: Override, options: OverrideOptions) {
+        tracing::warn!(
+            breaker = self.name(), %kind, reason = options.reason, actor = options.actor,
+            "an override was laid over a circuit breaker"
+        );
+        let Inner { machine, clock, .. } = &*self.inner;
+        machine.set_override(kind, options, clock.now(), clock.wall());
+        self.inner.deliver();
+    }
+
+    /// The override in force, if there is one. The switch for all is not one: see
+    /// [`mode`](crate::mode).
+    pub fn active_override(&self) -> Option<ActiveOverride> {
+        self.inner.machine.observe(self.inner.clock.now()).active_override
+    }
+
+    /// Takes the override away: what is left is a fresh closed breaker.
+    pub fn clear_override(&self) {
+        self.inner.machine.clear_override(self.inner.clock.now());
+        self.inner.deliver();
+    }
+
+    /// Calls `callback` with every change, in order and outside every lock, on the thread that
+    /// brought it about. It may call the breaker, and it may panic.
+    ///
+    /// ```
+    /// use avail_core::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("storage", Default::default());
+    /// let subscription = breaker.subscribe(|event| println!("{} is {}", event.breaker, event.to));
+    /// breaker.trip();
+    /// drop(subscription);
+    /// ```
+    pub fn subscribe(
+        &self,
+        callback: impl Fn(&BreakerEvent) + Send + Sync + 'static,
+    ) -> Subscription {
+        self.inner.listeners.subscribe(callback)
+    }
+}
+
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker")
+            .field("name", &self.inner.name)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn admit(&self) -> Result<Ticket, CircuitBreakerError> {
+        match self.machine.admit_closed() {
+            Some(ticket) => Ok(ticket),
+            None => self.admit_slowly(),
+        }
+    }
+
+    #[cold]
+    fn admit_slowly(&self) -> Result<Ticket, CircuitBreakerError> {
+        let admitted = self.machine.admit(self.clock.now(), &self.config);
+        self.deliver();
+        admitted.map_err(|rejection| self.reject(rejection))
+    }
+
+    fn reject(&self, rejection: Rejection) -> CircuitBreakerError {
+        self.counters.count_rejection(rejection.state);
+        CircuitBreakerError::Open {
+            name: self.name.clone(),
+            reason: rejection.reason,
+            retry_after: rejection.retry_after,
+        }
+    }
+
+    fn guard(&self) -> Result<Guard<'_>, CircuitBreakerError> {
+        Ok(Guard::new(self, self.admit()?))
+    }
+
+    fn settle(&self, ticket: Ticket, end: End) {
+        let verdict = match end {
+            End::Success => Verdict::Good,
+            End::Failure | End::Panic | End::CancelledOverdue => Verdict::Bad,
+            End::Ignored | End::Cancelled | End::Rejected | End::Stale => Verdict::Nothing,
+        };
+        match self.machine.settle(ticket, verdict, &self.config, || self.clock.now()) {
+            machine::Standing::Current => self.counters.count(end),
+            machine::Standing::Stale => self.counters.count(End::Stale),
+        }
+        if ticket.lease.is_some() || verdict == Verdict::Bad {
+            self.deliver();
+        }
+    }
+
+    /// What a call counts as that was given up after `age`; `None`: before it ever waited.
+    fn cancelled(&self, age: Option<std::time::Duration>) -> End {
+        let overdue = match (self.config.cancel_failure_after.threshold(), age) {
+            (Some(threshold), Some(age)) => age >= threshold,
+            _ => false,
+        };
+        if overdue && !self.fleet.is_draining() { End::CancelledOverdue } else { End::Cancelled }
+    }
+
+    /// Tells the listeners what has happened, unless another thread is telling them already.
+    pub(crate) fn deliver(&self) {
+        let mut next = self.machine.next_change(true);
+        while let Some(change) = next {
+            self.tell(change);
+            next = self.machine.next_change(false);
+        }
+    }
+
+    fn tell(&self, change: Change) {
+        if change.from != change.to {
+            self.counters.count_transition(change.from, change.to);
+            tracing::info!(
+                breaker = %self.name, from = %change.from, to = %change.to, cause = ?change.cause,
+                "a circuit breaker changed"
+            );
+        }
+        if matches!(change.cause, Cause::WouldOpen { .. }) {
+            self.counters.count_would_open();
+        }
+        let event = BreakerEvent {
+            breaker: self.name.clone(),
+            sequence: change.sequence,
+            at: self.wall_at(change.at),
+            from: change.from,
+            to: change.to,
+            cause: change.cause,
+            critical: self.config.critical,
+        };
+        self.listeners.tell(&event);
+        if let Some(listeners) = &self.registry_listeners {
+            listeners.tell(&event);
+        }
+    }
+
+    /// The time of day at a moment of the recent past.
+    fn wall_at(&self, tick: Tick) -> DateTime<Utc> {
+        let ago = TimeDelta::from_std(self.clock.now().since(tick)).unwrap_or(TimeDelta::zero());
+        self.clock.wall() - ago
+    }
+
+    fn metrics(&self) -> CircuitBreakerMetrics {
+        let now = self.clock.now();
+        let seen = self.machine.observe(now);
+        CircuitBreakerMetrics {
+            name: self.name.clone(),
+            state: seen.state,
+            state_since: self.wall_at(seen.since),
+            failure_count: self.machine.failure_count(now, &self.config),
+            retry_after_seconds: seen.open_until.map(|until| until.since(now).as_secs_f64()),
+            reason: seen.reason,
+            active_override: seen.active_override,
+            mode: self.fleet.mode(),
+            probes_in_flight: seen.probes_in_flight,
+            calls: self.counters.calls(),
+            rejections: self.counters.rejections(),
+            transitions: self.counters.transitions(),
+            would_open: self.counters.would_open(),
+            config: self.config.clone(),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.fleet.discharge(self.fleet_id);
+    }
+}
+
+/// Sets the mode of every breaker at once, with a log line: the switch for "turn it off, now".
+///
+/// An override that an operator laid over a single breaker stays above it. At startup the
+/// environment variable `AVAIL_BREAKERS` (`on`, `shadow`, `off`) says the same.
+///
+/// ```
+/// use avail_core::{CircuitBreaker, Mode};
+///
+/// let breaker = CircuitBreaker::new("storage", Default::default());
+/// breaker.trip();
+/// assert!(breaker.acquire().is_err());
+///
+/// avail_core::set_mode(Mode::Off);
+/// assert!(breaker.acquire().is_ok());
+/// # avail_core::set_mode(Mode::On);
+/// ```
+pub fn set_mode(mode: Mode) {
+    Scope::current().fleet.set_mode(mode);
+}
+
+/// The mode of all breakers; see [`set_mode`].
+pub fn mode() -> Mode {
+    Scope::current().fleet.mode()
+}

@@ -1,0 +1,70 @@
+//! Why a monitor can't start, or can't take a check.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::health::CheckError;
+use crate::site::SiteConflict;
+
+/// Why a monitor can't start, or can't take a check.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MonitorError {
+    /// Two checks have one name.
+    #[error(
+        "two health checks are named `{name}`: {first} and {second}; \
+         give one another name, or use `rename` or `exclude`"
+    )]
+    #[non_exhaustive]
+    DuplicateCheck {
+        /// The name.
+        name: Arc<str>,
+        /// Where the first stands.
+        first: String,
+        /// Where the second stands.
+        second: String,
+    },
+    /// Attributes declare one circuit breaker with different settings.
+    #[error(
+        "circuit breaker {0}, with other settings; make them the same, or give one another name"
+    )]
+    ConflictingBreakers(Box<SiteConflict>),
+    /// A check can't work as it is declared.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// The target is no percentage.
+    #[error("the availability target is {target}, and must be above 0 and at most 100")]
+    #[non_exhaustive]
+    Target {
+        /// What was given.
+        target: f64,
+    },
+    /// Another process writes the history file.
+    #[error(
+        "the history file `{}` is in use by another process; stop that one, choose another file, \
+         or go on without a history by `history_required(false)`",
+        path.display()
+    )]
+    #[non_exhaustive]
+    HistoryInUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The history file can't be read or written.
+    #[error(
+        "the history file `{}` can't be opened: {source}; mend its path or its permissions, or go \
+         on without a history by `history_required(false)`",
+        path.display()
+    )]
+    #[non_exhaustive]
+    History {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It was called outside a tokio runtime.
+    #[error("a monitor runs in a tokio runtime with its time enabled, and there is none here")]
+    NoRuntime,
+}

@@ -1,0 +1,24 @@
+//! Health checks: what a check may return, how it is declared, how it is run, and what its runs
+//! make of a component.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `status` | the four statuses, and the result of one run |
+//! | `outcome` | what a check's function may return |
+//! | `check` | a check as declared |
+//! | `hysteresis` | from runs to up and down: pure |
+//! | `runner` | one run: timeout, panic, latency |
+//! | `scheduler` | the task of each check |
+
+mod check;
+pub(crate) mod hysteresis;
+mod outcome;
+pub(crate) mod runner;
+pub(crate) mod scheduler;
+mod status;
+
+pub use self::check::{CheckError, HealthCheck, Probe};
+pub use self::outcome::{Health, IntoHealth};
+pub use self::status::{FailureClass, HealthCheckResult, HealthStatus};
+
+pub(crate) use self::check::Schedule;

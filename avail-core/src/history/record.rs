@@ -1,0 +1,168 @@
+//! One line of the history.
+//!
+//! ```text
+//! {"v":1,"ts":"2026-02-26T10:00:00.000Z","seq":7,"boot":"19c9…","type":"state",…,"crc":"1b2e3f40"}
+//! ```
+//!
+//! The checksum is the CRC-32 (IEEE 802.3) of everything before `,"crc"`, in hexadecimal.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::availability::checks::CheckCounts;
+use crate::availability::{ComponentState, Incident, Moment};
+
+/// The version of the format that is written.
+const VERSION: u32 = 1;
+
+/// What a line tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Record {
+    /// A process began.
+    Start { pid: u32, version: String },
+    /// It was alive.
+    Heartbeat,
+    /// It ended, and said so.
+    Stop,
+    /// From `at` on a component, or without one the system, is counted as that.
+    State {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        component: Option<Arc<str>>,
+        at: Moment,
+        state: ComponentState,
+    },
+    /// An incident as it is now.
+    Incident { incident: Incident },
+    /// Runs completed since the last such record.
+    Checks { counts: BTreeMap<Arc<str>, CheckCounts> },
+    /// Records that were lost because the queue was full.
+    Gap { lost: u64 },
+}
+
+impl Record {
+    /// Whether it must be on the disk before anything else is done.
+    pub(crate) fn is_durable(&self) -> bool {
+        matches!(self, Record::Incident { .. } | Record::Stop | Record::Start { .. })
+    }
+
+    /// Whether it may be dropped when the queue is full: what comes again does no harm.
+    pub(crate) fn is_sample(&self) -> bool {
+        matches!(self, Record::Heartbeat)
+    }
+}
+
+/// A record, and where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) v: u32,
+    pub(crate) ts: Moment,
+    pub(crate) seq: u64,
+    pub(crate) boot: Arc<str>,
+    #[serde(flatten)]
+    pub(crate) record: Record,
+}
+
+impl Line {
+    pub(crate) fn new(ts: Moment, seq: u64, boot: Arc<str>, record: Record) -> Self {
+        Line { v: VERSION, ts, seq, boot, record }
+    }
+
+    /// As it stands in the file, with its line feed.
+    pub(crate) fn encode(&self) -> Result<String, serde_json::Error> {
+        let mut text = serde_json::to_string(self)?;
+        text.pop();
+        let crc = crc32fast::hash(text.as_bytes());
+        text.push_str(&format!("{CRC}{crc:08x}\"}}\n"));
+        Ok(text)
+    }
+}
+
+const CRC: &str = ",\"crc\":\"";
+/// `,"crc":"` and eight digits and `"}`.
+const TAIL: usize = CRC.len() + 8 + 2;
+
+/// What a line of the file turned out to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Decoded {
+    /// Boxed: a line is much larger than its neighbours.
+    Line(Box<Line>),
+    /// Whole, but of a type or a version that this release does not know.
+    Unknown,
+    Corrupt,
+}
+
+/// Reads one line, without its line feed.
+pub(crate) fn decode(bytes: &[u8]) -> Decoded {
+    if !has_valid_checksum(bytes) {
+        return Decoded::Corrupt;
+    }
+    match serde_json::from_slice::<Line>(bytes) {
+        Ok(line) if line.v == VERSION => Decoded::Line(Box::new(line)),
+        _ => Decoded::Unknown,
+    }
+}
+
+fn has_valid_checksum(bytes: &[u8]) -> bool {
+    let Some(split) = bytes.len().checked_sub(TAIL) else { return false };
+    let (body, tail) = bytes.split_at(split);
+    let digits = tail.strip_prefix(CRC.as_bytes()).and_then(|rest| rest.strip_suffix(b"\"}"));
+    let expected = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+    expected == Some(format!("{:08x}", crc32fast::hash(body)).as_str())
+}
+
+/// Where a line begins that is glued to the remains of another.
+pub(crate) const BEGINNING: &[u8] = b"{\"v\":";
+/// How every line ends.
+pub(crate) const ENDING: &[u8] = b"\"}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line() -> Line {
+        let state = Record::State {
+            component: Some("storage".into()),
+            at: Moment(1_772_100_000_000),
+            state: ComponentState::Down,
+        };
+        Line::new(Moment(1_772_100_000_500), 7, "boot".into(), state)
+    }
+
+    #[test]
+    fn a_line_reads_like_what_it_tells() {
+        let text = line().encode().expect("it can be written");
+        let (body, crc) = text.split_at(text.len() - TAIL - 1);
+        assert_eq!(
+            body,
+            r#"{"v":1,"ts":"2026-02-26T10:00:00.500Z","seq":7,"boot":"boot","type":"state","component":"storage","at":"2026-02-26T10:00:00.000Z","state":"down""#
+        );
+        assert!(crc.starts_with(",\"crc\":\"") && crc.ends_with("\"}\n"));
+        let decoded = decode(text.trim_end().as_bytes());
+        assert_eq!(decoded, Decoded::Line(Box::new(line())));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_missing_end_is_noticed() {
+        let text = line().encode().expect("it can be written");
+        let bytes = text.trim_end().as_bytes();
+        for length in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..length]), Decoded::Corrupt, "{length} bytes");
+        }
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode(&flipped), Decoded::Corrupt, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_type_of_a_later_release_is_passed_over_and_not_called_corrupt() {
+        let body =
+            r#"{"v":1,"ts":"2026-02-26T10:00:00.500Z","seq":7,"boot":"b","type":"moon_phase""#;
+        let text = format!("{body}{CRC}{:08x}\"}}", crc32fast::hash(body.as_bytes()));
+        assert_eq!(decode(text.as_bytes()), Decoded::Unknown);
+    }
+}

@@ -1,0 +1,51 @@
+//! The core of [avail](https://docs.rs/avail): circuit breakers, health checks, incidents,
+//! availability arithmetic and history. Applications depend on `avail`, which re-exports all of it.
+//!
+//! Data flows one way: a call or a check ends, its outcome moves a state, the state goes into a
+//! timeline, and what endpoints show is worked out from timelines at the moment of asking.
+
+mod availability;
+mod breaker;
+mod clock;
+mod error;
+mod health;
+mod history;
+mod monitor;
+mod primitive;
+mod registry;
+mod scope;
+mod site;
+#[cfg(feature = "test-util")]
+pub mod testing;
+
+pub use self::availability::component::{LatencyHistogram, RunCounts};
+pub use self::availability::{
+    AvailabilityMetrics, ComponentState, Incident, Severity, StateSeconds, Window,
+};
+pub use self::breaker::{
+    ActiveOverride, BreakerEvent, CallCounts, CallError, CancelFailure, Cause, CircuitBreaker,
+    CircuitBreakerConfig, CircuitBreakerConfigBuilder, CircuitBreakerError, CircuitBreakerMetrics,
+    CircuitState, ConfigError, Mode, OpenReason, Outcome, Override, OverrideOptions,
+    ParseModeError, Permit, RejectionCounts, Subscription, TransitionCount, mode, set_mode,
+};
+pub use self::error::MonitorError;
+pub use self::health::{
+    CheckError, FailureClass, Health, HealthCheck, HealthCheckResult, HealthStatus, IntoHealth,
+    Probe,
+};
+pub use self::history::{HistoryStatus, RecoveryReport};
+pub use self::monitor::{
+    AvailabilityMonitor, AvailabilityMonitorBuilder, ComponentSnapshot, ComponentStatus, Event,
+    IncidentTotals, Snapshot, SystemStatus,
+};
+pub use self::registry::CircuitBreakerRegistry;
+pub use self::site::{Origin, SiteConflict};
+
+/// What the attributes expand to. Not for use by hand: it changes without notice.
+#[doc(hidden)]
+pub mod __private {
+    pub use inventory;
+
+    pub use crate::breaker::{End, Guard};
+    pub use crate::site::*;
+}

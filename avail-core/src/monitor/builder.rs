@@ -1,0 +1,289 @@
+//! How a monitor is put together and started.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::inner::{Inner, Terms};
+use super::{AvailabilityMonitor, HISTORY};
+use crate::availability::Moment;
+use crate::availability::ledger::{CheckTerms, Ledger};
+use crate::error::MonitorError;
+use crate::health::{HealthCheck, Probe, Schedule};
+use crate::history::RecoveryReport;
+use crate::history::record::Record;
+use crate::history::recovery::{Recovered, recover};
+use crate::history::writer::{OpenError, Store, Writer};
+use crate::registry::CircuitBreakerRegistry;
+use crate::scope::Scope;
+use crate::site;
+
+/// Puts a monitor together; see [`AvailabilityMonitor::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `start` is called"]
+pub struct AvailabilityMonitorBuilder {
+    check_interval: Duration,
+    history_file: Option<PathBuf>,
+    history_required: bool,
+    target: f64,
+    checks: Vec<HealthCheck>,
+    renames: Vec<(String, Arc<str>)>,
+    excluded: Vec<String>,
+    discover: bool,
+    breakers: Option<CircuitBreakerRegistry>,
+    startup_grace: Duration,
+    prolonged_after: Duration,
+}
+
+impl AvailabilityMonitorBuilder {
+    pub(super) fn new() -> Self {
+        AvailabilityMonitorBuilder {
+            check_interval: Duration::from_secs(30),
+            history_file: None,
+            history_required: true,
+            target: 99.9,
+            checks: Vec::new(),
+            renames: Vec::new(),
+            excluded: Vec::new(),
+            discover: true,
+            breakers: None,
+            startup_grace: Duration::from_secs(300),
+            prolonged_after: Duration::from_secs(300),
+        }
+    }
+
+    /// How often a check runs that names no interval of its own. Default 30 s.
+    pub fn check_interval(mut self, interval: Duration) -> Self {
+        self.check_interval = interval;
+        self
+    }
+
+    /// Keeps the history in this file, and reads it back at the start. Default: in memory only.
+    pub fn history_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.history_file = Some(path.into());
+        self
+    }
+
+    /// Whether a history file that can't be opened, or that another process uses, is an error.
+    /// Otherwise the monitor goes on in memory, and its component `history` is degraded. Default
+    /// true.
+    pub fn history_required(mut self, required: bool) -> Self {
+        self.history_required = required;
+        self
+    }
+
+    /// The availability to be reached, in percent: above 0, at most 100. Default 99.9.
+    pub fn target(mut self, percent: f64) -> Self {
+        self.target = percent;
+        self
+    }
+
+    /// Adds a check by hand; may be called again.
+    pub fn check(mut self, check: HealthCheck) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    /// Gives the annotated check at `site` (`module::path::function`) another name.
+    pub fn rename(mut self, site: impl Into<String>, name: impl Into<Arc<str>>) -> Self {
+        self.renames.push((site.into(), name.into()));
+        self
+    }
+
+    /// Leaves out annotated checks: by `module::path::function`, or a whole module or crate by
+    /// `lib_b::*`.
+    pub fn exclude(mut self, pattern: impl Into<String>) -> Self {
+        self.excluded.push(pattern.into());
+        self
+    }
+
+    /// Whether annotated checks are found by themselves. Default true.
+    pub fn discover(mut self, discover: bool) -> Self {
+        self.discover = discover;
+        self
+    }
+
+    /// Watches the circuit breakers of this registry. Default: the global one.
+    pub fn breakers(mut self, registry: CircuitBreakerRegistry) -> Self {
+        self.breakers = Some(registry);
+        self
+    }
+
+    /// For so long after the start a component that has never passed is no incident. Default 5 min.
+    pub fn startup_grace(mut self, grace: Duration) -> Self {
+        self.startup_grace = grace;
+        self
+    }
+
+    /// An incident that lasts longer than this is counted as prolonged. Default 5 min.
+    pub fn prolonged_after(mut self, duration: Duration) -> Self {
+        self.prolonged_after = duration;
+        self
+    }
+
+    /// Finds every annotated check and breaker, reads the history back, and runs each check at
+    /// once and then as often as it says, on the tokio runtime that this is called in.
+    ///
+    /// # Errors
+    ///
+    /// [`MonitorError`] where two checks have one name, attributes contradict each other, a check
+    /// or the target can't work as declared, or the history file can't be used.
+    pub async fn start(self) -> Result<AvailabilityMonitor, MonitorError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| MonitorError::NoRuntime)?;
+        if !(self.target > 0.0 && self.target <= 100.0) {
+            return Err(MonitorError::Target { target: self.target });
+        }
+        let registry = self.breakers.clone().unwrap_or_else(CircuitBreakerRegistry::global);
+        if let Some(conflict) = registry.conflicts().into_iter().next() {
+            return Err(MonitorError::ConflictingBreakers(Box::new(conflict)));
+        }
+        let checks = self.all_checks()?;
+        let history = self.open_history().await?;
+
+        let clock = Scope::current().clock.clone();
+        let inner = Inner::new(self.terms(), clock, registry, history);
+        let inner = Arc::new(inner);
+        inner.begin(&checks, self.startup_grace);
+        let monitor = AvailabilityMonitor { inner };
+        monitor.inner.run(&runtime, checks);
+        Ok(monitor)
+    }
+
+    fn terms(&self) -> Terms {
+        Terms {
+            check_interval: self.check_interval,
+            target: self.target,
+            prolonged_after: self.prolonged_after,
+            keeps_history: self.history_file.is_some(),
+        }
+    }
+
+    /// Discovered and given by hand, each with what its defaults come to.
+    fn all_checks(&self) -> Result<Vec<(HealthCheck, Schedule)>, MonitorError> {
+        let mut by_name: BTreeMap<Arc<str>, HealthCheck> = BTreeMap::new();
+        let found = if self.discover { self.discovered() } else { Vec::new() };
+        for check in found.into_iter().chain(self.checks.iter().cloned()) {
+            if let Some(first) = by_name.insert(check.name.clone(), check.clone()) {
+                return Err(MonitorError::DuplicateCheck {
+                    name: check.name.clone(),
+                    first: place(&first),
+                    second: place(&check),
+                });
+            }
+        }
+        let scheduled = by_name.into_values().map(|check| {
+            let schedule = check.schedule(self.check_interval)?;
+            Ok((check, schedule))
+        });
+        scheduled.collect()
+    }
+
+    fn discovered(&self) -> Vec<HealthCheck> {
+        let linked = site::linked_checks().into_iter();
+        let kept = linked.filter(|(_, site)| !self.excludes(&site.origin.path()));
+        let named = kept.map(|(name, site)| {
+            let path = site.origin.path();
+            let renamed = self.renames.iter().find(|(from, _)| *from == path);
+            HealthCheck::of_site(renamed.map_or(name, |(_, to)| to.clone()), site)
+        });
+        named.collect()
+    }
+
+    fn excludes(&self, path: &str) -> bool {
+        self.excluded.iter().any(|pattern| match pattern.strip_suffix("::*") {
+            Some(module) => path.strip_prefix(module).is_some_and(|rest| rest.starts_with("::")),
+            None => path == pattern,
+        })
+    }
+
+    async fn open_history(&self) -> Result<History, MonitorError> {
+        let Some(path) = self.history_file.clone() else { return Ok(History::none(None)) };
+        let opened = tokio::task::spawn_blocking(move || History::open(&path)).await;
+        let opened = opened.unwrap_or_else(|error| {
+            let path = self.history_file.clone().unwrap_or_default();
+            Err(MonitorError::History { path, source: std::io::Error::other(error) })
+        });
+        match opened {
+            Err(error) if !self.history_required => {
+                tracing::error!(%error, "going on without a history");
+                Ok(History::none(Some(error.to_string())))
+            }
+            opened => opened,
+        }
+    }
+}
+
+fn place(check: &HealthCheck) -> String {
+    match check.origin {
+        Some(origin) => format!("the one at {origin}"),
+        None => "the one registered by hand".into(),
+    }
+}
+
+/// What a monitor starts from.
+pub(super) struct History {
+    pub(super) recovered: Option<Recovered>,
+    pub(super) writer: Writer,
+    pub(super) boot: Arc<str>,
+}
+
+impl History {
+    fn none(error: Option<String>) -> Self {
+        History { recovered: None, writer: Writer::none(error), boot: boot_id() }
+    }
+
+    /// Locks it first, so that nothing is read which another process still writes.
+    fn open(path: &Path) -> Result<Self, MonitorError> {
+        let io = |source| MonitorError::History { path: path.to_owned(), source };
+        let store = Store::open(path).map_err(|error| match error {
+            OpenError::Locked => MonitorError::HistoryInUse { path: path.to_owned() },
+            OpenError::Io(source) => io(source),
+        })?;
+        let recovered = recover(path).map_err(io)?;
+        let RecoveryReport { corrupt_records, torn_tail, .. } = recovered.report;
+        let boot = boot_id();
+        let writer = Writer::start(store, boot.clone(), corrupt_records, torn_tail).map_err(io)?;
+        Ok(History { recovered: Some(recovered), writer, boot })
+    }
+
+    pub(super) fn take_ledger(&mut self, now: Moment) -> (Ledger, Option<(Moment, bool)>) {
+        match self.recovered.as_mut().and_then(|recovered| recovered.past.take()) {
+            Some(past) => (past.ledger, Some((past.last_sign, past.clean))),
+            None => (Ledger::new(now), None),
+        }
+    }
+}
+
+/// Tells this run of the process from every other in the same history.
+fn boot_id() -> Arc<str> {
+    let now = chrono::Utc::now().timestamp_millis();
+    format!("{now:011x}-{:x}", std::process::id()).into()
+}
+
+impl Inner {
+    /// The first record, what the time without a process comes to, and who takes part.
+    pub(super) fn begin(&self, checks: &[(HealthCheck, Schedule)], grace: Duration) {
+        let pid = std::process::id();
+        self.write(Record::Start { pid, version: env!("CARGO_PKG_VERSION").into() });
+        self.with_ledger(|ledger, now| {
+            let past = self.past();
+            let last_sign = past.map(|(last_sign, _)| last_sign);
+            ledger.begin(now, grace, last_sign, past.is_none_or(|(_, clean)| clean));
+            if self.keeps_history() {
+                let terms = CheckTerms { critical: false, probe: Probe::None, schedule: None };
+                ledger.join_check(&HISTORY.into(), terms, now);
+            }
+            for (check, schedule) in checks {
+                ledger.join_check(&check.name, terms(check, *schedule), now);
+            }
+            self.join_breakers(ledger, now);
+            ledger.all_have_joined();
+        });
+        self.report_history();
+    }
+}
+
+pub(super) fn terms(check: &HealthCheck, schedule: Schedule) -> CheckTerms {
+    CheckTerms { critical: check.critical, probe: check.probe, schedule: Some(schedule) }
+}

@@ -1,0 +1,396 @@
+//! What every handle, task and listener of a monitor shares.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Map;
+use tokio::runtime::Handle;
+use tokio::sync::broadcast;
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::HISTORY;
+use super::builder::History;
+use super::status::Event;
+use super::steady::SteadyClock;
+use crate::availability::Moment;
+use crate::availability::ledger::{Fact, IncidentStep, Ledger};
+use crate::breaker::{BreakerEvent, CircuitState, Subscription};
+use crate::clock::{Clock, Tick};
+use crate::health::scheduler::keep_checking;
+use crate::health::{HealthCheck, HealthCheckResult, HealthStatus, Schedule};
+use crate::history::RecoveryReport;
+use crate::history::record::Record;
+use crate::history::writer::{CLOSE_LIMIT, Writer};
+use crate::registry::CircuitBreakerRegistry;
+use crate::scope::carry;
+
+/// How often the runtime shows that it lives, and time alone is looked at.
+const PULSE: Duration = Duration::from_secs(1);
+/// How often the history is told that the process lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A heartbeat older than this means that the runtime is wedged.
+const WEDGED_AFTER: Duration = Duration::from_secs(30);
+/// How many results are kept in memory.
+const RECENT: usize = 256;
+/// How many events a subscriber may lag behind.
+const EVENTS: usize = 1_024;
+
+/// What the builder was told, for as long as the monitor lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) check_interval: Duration,
+    pub(super) target: f64,
+    pub(super) prolonged_after: Duration,
+    pub(super) keeps_history: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(super) terms: Terms,
+    clock: SteadyClock,
+    started_at: Tick,
+    ledger: Mutex<Ledger>,
+    recent: Mutex<VecDeque<HealthCheckResult>>,
+    tasks: Mutex<HashMap<Arc<str>, AbortHandle>>,
+    pulse: Mutex<Option<AbortHandle>>,
+    writer: Writer,
+    /// The history's error when the component `history` was last told of it, if it was.
+    history_error: Mutex<Option<Option<String>>>,
+    events: broadcast::Sender<Event>,
+    pub(super) registry: CircuitBreakerRegistry,
+    listening: Mutex<Option<Subscription>>,
+    running: AtomicBool,
+    draining: AtomicBool,
+    fatal: Mutex<Option<String>>,
+    heartbeat: AtomicU64,
+    past: Option<(Moment, bool)>,
+    recovery: Option<RecoveryReport>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    pub(super) fn new(
+        terms: Terms,
+        clock: Clock,
+        registry: CircuitBreakerRegistry,
+        mut history: History,
+    ) -> Self {
+        let floor = history.recovered.as_ref().and_then(|recovered| recovered.past.as_ref());
+        let clock = SteadyClock::new(clock, floor.map(|past| past.last_sign));
+        let (ledger, past) = history.take_ledger(clock.now());
+        let recovery = history.recovered.map(|recovered| recovered.report);
+        tracing::debug!(boot = %history.boot, ?recovery, "the monitor starts");
+        Inner {
+            terms,
+            started_at: clock.tick(),
+            heartbeat: AtomicU64::new(clock.tick().as_nanos()),
+            clock,
+            ledger: Mutex::new(ledger),
+            recent: Mutex::default(),
+            tasks: Mutex::default(),
+            pulse: Mutex::default(),
+            writer: history.writer,
+            history_error: Mutex::default(),
+            events: broadcast::channel(EVENTS).0,
+            registry,
+            listening: Mutex::default(),
+            running: AtomicBool::new(true),
+            draining: AtomicBool::new(false),
+            fatal: Mutex::default(),
+            past,
+            recovery,
+        }
+    }
+
+    pub(super) fn past(&self) -> Option<(Moment, bool)> {
+        self.past
+    }
+
+    pub(super) fn recovery(&self) -> Option<&RecoveryReport> {
+        self.recovery.as_ref()
+    }
+
+    pub(super) fn keeps_history(&self) -> bool {
+        self.terms.keeps_history
+    }
+
+    pub(super) fn write(&self, record: Record) {
+        self.writer.send(self.clock.now(), record);
+    }
+
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// The time of day, and the monotonic time.
+    pub(crate) fn moment(&self) -> (DateTime<Utc>, Tick) {
+        (self.clock.now().to_datetime(), self.clock.tick())
+    }
+
+    pub(crate) fn elapsed_since(&self, tick: Tick) -> Duration {
+        self.clock.tick().since(tick)
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        self.elapsed_since(self.started_at)
+    }
+
+    /// Runs `work` on the ledger, brought up to this moment, and tells what follows from it. It is
+    /// told under the lock, so that history and events have one order; telling waits for nobody.
+    pub(super) fn with_ledger<R>(&self, work: impl FnOnce(&mut Ledger, Moment) -> R) -> R {
+        let mut ledger = lock(&self.ledger);
+        let now = self.clock.now();
+        if self.is_running() {
+            ledger.advance(now);
+        }
+        let result = work(&mut ledger, now);
+        for fact in ledger.take_facts() {
+            self.tell(fact, now);
+        }
+        result
+    }
+
+    fn tell(&self, fact: Fact, now: Moment) {
+        match fact {
+            Fact::State { component, at, state } => {
+                self.writer.send(now, Record::State { component, at, state });
+            }
+            Fact::Status { component, from, to, error } => {
+                tracing::info!(%component, %from, %to, error, "the status of a component changed");
+                self.announce(Event::StatusChanged { component, from, to, error });
+            }
+            Fact::Incident { step, incident } => {
+                self.writer.send(now, Record::Incident { incident: incident.clone() });
+                tracing::warn!(
+                    component = %incident.component, severity = %incident.severity,
+                    duration_seconds = incident.duration_seconds, error = incident.error,
+                    "an incident was {}", step.as_str()
+                );
+                self.announce(match step {
+                    IncidentStep::Opened => Event::IncidentOpened(incident),
+                    IncidentStep::Reopened => Event::IncidentReopened(incident),
+                    IncidentStep::Raised => Event::IncidentRaised(incident),
+                    IncidentStep::Resolved => Event::IncidentResolved(incident),
+                });
+            }
+            Fact::Started => {
+                tracing::info!("every critical check has passed: started");
+                self.announce(Event::Started);
+            }
+        }
+    }
+
+    /// An error only says that nobody listens.
+    pub(super) fn announce(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    pub(super) fn listen(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// A run has completed. Gives whether it left its component undecided: failing, and not yet
+    /// down.
+    pub(crate) fn record(&self, result: HealthCheckResult) -> bool {
+        let name = result.component.clone();
+        self.remember(result.clone());
+        self.announce(Event::CheckCompleted(result.clone()));
+        self.with_ledger(|ledger, now| {
+            ledger.record(result, now);
+            ledger.is_undecided(&name)
+        })
+    }
+
+    fn remember(&self, result: HealthCheckResult) {
+        let mut recent = lock(&self.recent);
+        if recent.len() == RECENT {
+            recent.pop_front();
+        }
+        recent.push_back(result);
+    }
+
+    /// The latest results, newest first.
+    pub(super) fn recent(&self, limit: usize) -> Vec<HealthCheckResult> {
+        lock(&self.recent).iter().rev().take(limit).cloned().collect()
+    }
+
+    pub(super) fn join_breakers(&self, ledger: &mut Ledger, now: Moment) {
+        for breaker in &self.registry {
+            let (name, critical) = (breaker.name().into(), breaker.config().critical);
+            ledger.join_breaker(&name, critical, breaker.state(), now);
+        }
+    }
+
+    fn breaker_changed(&self, event: &BreakerEvent) {
+        self.with_ledger(|ledger, now| ledger.breaker_changed(event, now));
+        if event.from != event.to || event.from == CircuitState::Closed {
+            self.announce(Event::BreakerChanged(event.clone()));
+        }
+    }
+
+    /// Starts the tasks.
+    pub(super) fn run(self: &Arc<Self>, runtime: &Handle, checks: Vec<(HealthCheck, Schedule)>) {
+        let weak: Weak<Inner> = Arc::downgrade(self);
+        let listening = self.registry.subscribe(move |event| {
+            if let Some(inner) = weak.upgrade() {
+                inner.breaker_changed(event);
+            }
+        });
+        *lock(&self.listening) = Some(listening);
+        for (check, schedule) in checks {
+            self.schedule(runtime, check, schedule);
+        }
+        let end = EndOfRuntime { inner: self.clone() };
+        let task = runtime.spawn(carry(async move { end.inner.pulse().await }));
+        *lock(&self.pulse) = Some(task.abort_handle());
+    }
+
+    /// Starts the check's task, in place of one of the same name.
+    pub(super) fn schedule(
+        self: &Arc<Self>,
+        runtime: &Handle,
+        check: HealthCheck,
+        schedule: Schedule,
+    ) {
+        let name = check.name.clone();
+        let task = runtime.spawn(carry(keep_checking(self.clone(), check, schedule)));
+        if let Some(before) = lock(&self.tasks).insert(name, task.abort_handle()) {
+            before.abort();
+        }
+    }
+
+    pub(super) fn unschedule(&self, name: &str) -> bool {
+        let task = lock(&self.tasks).remove(name);
+        task.as_ref().inspect(|task| task.abort()).is_some()
+    }
+
+    async fn pulse(&self) {
+        let mut ticks = interval(PULSE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told_at = self.clock.tick();
+        loop {
+            ticks.tick().await;
+            // Relaxed: a number that guards no other memory.
+            self.heartbeat.store(self.clock.tick().as_nanos(), Ordering::Relaxed);
+            self.look_at_the_clock();
+            self.report_history();
+            if self.elapsed_since(told_at) >= HEARTBEAT {
+                told_at = self.clock.tick();
+                self.tell_progress();
+                self.write(Record::Heartbeat);
+            }
+        }
+    }
+
+    fn look_at_the_clock(&self) {
+        let jump = self.clock.follow_jump();
+        self.with_ledger(|ledger, now| {
+            if let Some((from, to)) = jump {
+                tracing::warn!(seconds = to.since(from) / 1000, "the clock jumped ahead");
+                ledger.skip(from, to);
+            }
+            self.join_breakers(ledger, now);
+        });
+    }
+
+    fn tell_progress(&self) {
+        let counts = self.with_ledger(|ledger, _| ledger.take_untold());
+        if !counts.is_empty() {
+            self.write(Record::Checks { counts });
+        }
+    }
+
+    /// Tells the component `history` how the history is doing, when that has changed.
+    pub(super) fn report_history(&self) {
+        if !self.keeps_history() {
+            return;
+        }
+        let error = self.writer.status().error;
+        let told = lock(&self.history_error).replace(error.clone());
+        if told.as_ref() == Some(&error) {
+            return;
+        }
+        let status = if error.is_some() { HealthStatus::Degraded } else { HealthStatus::Healthy };
+        let result = HealthCheckResult {
+            component: HISTORY.into(),
+            status,
+            latency: Duration::ZERO,
+            timestamp: self.clock.now().to_datetime(),
+            error,
+            class: None,
+            details: Map::new(),
+        };
+        self.with_ledger(|ledger, now| ledger.record(result, now));
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub(super) fn drain(&self) {
+        if !self.draining.swap(true, Ordering::AcqRel) {
+            tracing::info!("draining: not ready from now on");
+            self.registry.set_draining(true);
+            self.announce(Event::Draining);
+        }
+    }
+
+    pub(super) fn set_fatal(&self, reason: String) {
+        tracing::error!(reason, "the process was said to be beyond repair: not alive from now on");
+        *lock(&self.fatal) = Some(reason.clone());
+        self.announce(Event::Fatal { reason });
+    }
+
+    pub(super) fn fatal(&self) -> Option<String> {
+        lock(&self.fatal).clone()
+    }
+
+    /// Whether the runtime still runs tasks. A monitor that was stopped says nothing of it.
+    pub(super) fn runtime_answers(&self) -> bool {
+        let heartbeat = Tick::from_nanos(self.heartbeat.load(Ordering::Relaxed));
+        !self.is_running() || self.elapsed_since(heartbeat) < WEDGED_AFTER
+    }
+
+    /// The end: once, by whoever comes first. `clean`: whether the history is told that it ended.
+    pub(super) fn end(&self, clean: bool) {
+        if !self.running.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        for (_, task) in lock(&self.tasks).drain() {
+            task.abort();
+        }
+        if let Some(pulse) = lock(&self.pulse).take() {
+            pulse.abort();
+        }
+        lock(&self.listening).take();
+        self.tell_progress();
+        if clean {
+            self.write(Record::Stop);
+        }
+        self.announce(Event::Stopped);
+        self.writer.close(CLOSE_LIMIT);
+    }
+}
+
+/// Lives in the pulse's task: dropped with it when the runtime shuts down, which is a clean stop,
+/// unless a panic brought it about.
+struct EndOfRuntime {
+    inner: Arc<Inner>,
+}
+
+impl Drop for EndOfRuntime {
+    fn drop(&mut self) {
+        self.inner.end(!std::thread::panicking());
+    }
+}

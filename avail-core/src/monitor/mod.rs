@@ -1,0 +1,235 @@
+//! The monitor: runs the checks, watches the breakers, keeps the books.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `builder` | how it is put together and started |
+//! | `inner` | what its handles, tasks and listeners share |
+//! | `steady` | a wall clock that never goes back |
+//! | `status` | what it shows and tells |
+//! | `view` | how that is worked out |
+
+mod builder;
+mod inner;
+mod status;
+mod steady;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+pub use self::builder::AvailabilityMonitorBuilder;
+pub(crate) use self::inner::Inner;
+pub use self::status::{
+    ComponentSnapshot, ComponentStatus, Event, IncidentTotals, Snapshot, SystemStatus,
+};
+pub(crate) use crate::availability::ledger::PROCESS;
+
+use crate::availability::{AvailabilityMetrics, Incident, Window};
+use crate::error::MonitorError;
+use crate::health::runner::run_here;
+use crate::health::{HealthCheck, HealthCheckResult, IntoHealth};
+use crate::history::{HistoryStatus, RecoveryReport};
+use crate::registry::CircuitBreakerRegistry;
+
+/// The built-in component that is degraded while the history can't be written.
+pub(crate) const HISTORY: &str = "history";
+
+/// Runs every health check, watches every circuit breaker, and knows how available each component
+/// and the whole system were.
+///
+/// It is a handle: clones are the same monitor, and dropping them stops nothing;
+/// [`stop`](Self::stop) does, or the end of the runtime that it was started in.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use avail_core::{AvailabilityMonitor, HealthStatus, Window};
+///
+/// # async fn ping() -> Result<(), String> { Ok(()) }
+/// let monitor = AvailabilityMonitor::builder().start().await?;
+/// let result = monitor.check_health("cache", || async { ping().await }).await;
+/// assert_eq!(result.status, HealthStatus::Healthy);
+///
+/// let all = monitor.availability_metrics(Window::DAYS_7);
+/// assert_eq!(all.successful_checks, 1);
+/// monitor.stop().await;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct AvailabilityMonitor {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl AvailabilityMonitor {
+    /// Starts from the defaults: every annotated check and breaker, a check every 30 s, a target of
+    /// 99.9 %, no history file.
+    pub fn builder() -> AvailabilityMonitorBuilder {
+        AvailabilityMonitorBuilder::new()
+    }
+
+    /// Runs `check` once, here and now, and records what it gave as a run of the component `name`.
+    ///
+    /// It may take as long as the component's scheduled check may, or 5 s. A component that is
+    /// known only in this way is not critical, and is never missed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its time enabled.
+    pub async fn check_health<F, Fut>(
+        &self,
+        name: impl Into<Arc<str>>,
+        check: F,
+    ) -> HealthCheckResult
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future,
+        Fut::Output: IntoHealth,
+    {
+        let name = name.into();
+        let (timeout, degraded_after) = self.inner.with_ledger(|ledger, _| ledger.limits(&name));
+        let (timestamp, tick) = self.inner.moment();
+        let ended = run_here(async { check().await.into_health() }, timeout).await;
+        let latency = self.inner.elapsed_since(tick);
+        let result = ended.into_result(name, timestamp, latency, degraded_after);
+        self.inner.record(result.clone());
+        result
+    }
+
+    /// Adds a check while it runs, and runs it at once.
+    ///
+    /// # Errors
+    ///
+    /// [`MonitorError`] where a check of that name is there already, or it can't work as declared.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn register(&self, check: HealthCheck) -> Result<(), MonitorError> {
+        let schedule = check.schedule(self.inner.terms.check_interval)?;
+        let terms = builder::terms(&check, schedule);
+        let is_new = self.inner.with_ledger(|ledger, now| {
+            let is_new = !ledger.is_scheduled(&check.name);
+            if is_new {
+                ledger.join_check(&check.name, terms, now);
+            }
+            is_new
+        });
+        if !is_new {
+            return Err(MonitorError::DuplicateCheck {
+                name: check.name,
+                first: "the one that runs".into(),
+                second: "the one to be registered".into(),
+            });
+        }
+        self.inner.schedule(&tokio::runtime::Handle::current(), check, schedule);
+        Ok(())
+    }
+
+    /// Takes a check away; its past stays in the history. Gives whether there was one.
+    pub fn unregister(&self, name: &str) -> bool {
+        let was_there = self.inner.unschedule(name);
+        if was_there {
+            self.inner.with_ledger(|ledger, now| ledger.leave(name, now));
+        }
+        was_there
+    }
+
+    /// The system's figures: it is down while a critical component is, or the process itself.
+    pub fn availability_metrics(&self, window: Window) -> AvailabilityMetrics {
+        let [metrics] = self.inner.with_ledger(|ledger, now| ledger.system_metrics([window], now));
+        metrics
+    }
+
+    /// A component's figures; `None` where no component has that name.
+    pub fn component_metrics(&self, name: &str, window: Window) -> Option<AvailabilityMetrics> {
+        let metrics =
+            self.inner.with_ledger(|ledger, now| ledger.component_metrics(name, [window], now));
+        metrics.map(|[metrics]| metrics)
+    }
+
+    /// The latest results of checks, newest first: at most `limit`, and at most the last 256.
+    pub fn recent_checks(&self, limit: usize) -> Vec<HealthCheckResult> {
+        self.inner.recent(limit)
+    }
+
+    /// Incidents that are not over, oldest first.
+    pub fn active_incidents(&self) -> Vec<Incident> {
+        self.inner.with_ledger(|ledger, now| ledger.active_incidents(now))
+    }
+
+    /// Incidents that lasted at some time of the window, oldest first.
+    pub fn incidents(&self, window: Window) -> Vec<Incident> {
+        self.inner.with_ledger(|ledger, now| ledger.incidents(window, now))
+    }
+
+    /// The system and each component at this moment. It runs no check, and is cheap.
+    pub fn status(&self) -> SystemStatus {
+        view::status(&self.inner)
+    }
+
+    /// Everything at this moment, in figures.
+    pub fn snapshot(&self) -> Snapshot {
+        view::snapshot(&self.inner)
+    }
+
+    /// Whether checks are being run: from its start until it is stopped.
+    pub fn is_running(&self) -> bool {
+        self.inner.is_running()
+    }
+
+    /// Stops every check, tells the history that the process ends in order, and waits until that is
+    /// on the disk. What was known can still be asked for; after a while it is stale.
+    pub async fn stop(&self) {
+        let inner = self.inner.clone();
+        // The disk is waited for, so it is not done on a worker of the runtime.
+        if tokio::task::spawn_blocking(move || inner.end(true)).await.is_err() {
+            tracing::error!("the monitor could not be stopped");
+        }
+    }
+
+    /// Not ready from now on: the process is about to end, and takes no new work. It is no incident.
+    pub fn drain(&self) {
+        self.inner.drain();
+    }
+
+    /// Not alive from now on: something is wrong that only a restart can cure.
+    pub fn fatal(&self, reason: impl Into<String>) {
+        self.inner.set_fatal(reason.into());
+    }
+
+    /// Hears everything that happens from now on. One who lags more than 1,024 events behind is
+    /// told so, and slows nobody.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.inner.listen()
+    }
+
+    /// The availability to be reached, in percent.
+    pub fn target(&self) -> f64 {
+        self.inner.terms.target
+    }
+
+    /// How long it has been running.
+    pub fn uptime(&self) -> Duration {
+        self.inner.uptime()
+    }
+
+    /// The registry whose breakers it watches.
+    pub fn breakers(&self) -> &CircuitBreakerRegistry {
+        &self.inner.registry
+    }
+
+    /// How the history is doing.
+    pub fn history(&self) -> HistoryStatus {
+        self.inner.writer().status()
+    }
+
+    /// What was found in the history file at the start; `None` without a file.
+    pub fn recovery(&self) -> Option<RecoveryReport> {
+        self.inner.recovery().cloned()
+    }
+}

@@ -1,0 +1,142 @@
+//! What a monitor shows, worked out from the ledger in one go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::inner::Inner;
+use super::status::{ComponentSnapshot, ComponentStatus, IncidentTotals, Snapshot, SystemStatus};
+use crate::availability::component::Component;
+use crate::availability::ledger::Ledger;
+use crate::availability::{Incident, Moment, StateSeconds, Window};
+use crate::health::{HealthStatus, Probe};
+
+pub(super) fn status(inner: &Inner) -> SystemStatus {
+    inner.with_ledger(|ledger, now| {
+        inner.join_breakers(ledger, now);
+        status_of(inner, ledger, now)
+    })
+}
+
+fn status_of(inner: &Inner, ledger: &Ledger, now: Moment) -> SystemStatus {
+    let components: Vec<_> = ledger.present().map(component).collect();
+    let incidents = ledger.active_incidents(now);
+    let prolonged = inner.terms.prolonged_after.as_secs_f64();
+    let (running, draining) = (inner.is_running(), inner.is_draining());
+    let gates = |component: &&ComponentStatus| component.gates_readiness();
+    let critical_up = components.iter().filter(gates).all(|component| component.status.is_up());
+    let locally_dead = components.iter().any(|component| {
+        component.probe == Probe::Liveness && component.status == HealthStatus::Unhealthy
+    });
+    let fatal = inner.fatal();
+    SystemStatus {
+        status: SystemStatus::overall(&components),
+        timestamp: now.to_datetime(),
+        uptime_seconds: inner.uptime().as_secs_f64(),
+        availability_percentage: ledger.system_percentage(Window::HOURS_24, now),
+        ready: running && !draining && ledger.is_started() && critical_up,
+        alive: fatal.is_none() && !locally_dead && inner.runtime_answers(),
+        started: ledger.is_started(),
+        draining,
+        running,
+        fatal,
+        active_incidents: incidents.len(),
+        prolonged_incidents: incidents.iter().filter(|i| age(i, now) > prolonged).count(),
+        components,
+    }
+}
+
+/// Seconds since it began.
+fn age(incident: &Incident, now: Moment) -> f64 {
+    now.since(incident.start()) as f64 / 1000.0
+}
+
+fn component(component: &Component) -> ComponentStatus {
+    let run = component.last_run.as_ref();
+    let failing = component.shown != HealthStatus::Healthy;
+    ComponentStatus {
+        name: component.name.clone(),
+        status: component.shown,
+        since: component.shown_since.to_datetime(),
+        critical: component.is_critical(),
+        probe: component.probe(),
+        class: component.class().filter(|_| failing),
+        error: run.and_then(|run| run.error.clone()).filter(|_| failing),
+        details: run.map(|run| run.details.clone()).unwrap_or_default(),
+        last_check: run.map(|run| run.timestamp),
+        latency_seconds: run.map(|run| run.latency.as_secs_f64()),
+        last_success: component.last_success.map(Moment::to_datetime),
+    }
+}
+
+pub(super) fn snapshot(inner: &Inner) -> Snapshot {
+    // Before the lock: what a breaker shows is its own, and costs a lock of its own.
+    let breakers = inner.registry.all_metrics();
+    inner.with_ledger(|ledger, now| {
+        inner.join_breakers(ledger, now);
+        let counts = Counted::of(ledger, now);
+        Snapshot {
+            status: status_of(inner, ledger, now),
+            target: inner.terms.target,
+            availability: ledger.system_metrics(Window::ALL, now),
+            state_seconds: ledger.system_seconds(now),
+            components: ledger.present().map(|one| figures(ledger, one, &counts, now)).collect(),
+            incidents: counts.all,
+            breakers,
+            mode: inner.registry.mode(),
+            history: inner.writer().status(),
+        }
+    })
+}
+
+fn figures(
+    ledger: &Ledger,
+    component: &Component,
+    counted: &Counted,
+    now: Moment,
+) -> ComponentSnapshot {
+    ComponentSnapshot {
+        name: component.name.clone(),
+        availability: ledger.figures_of(component, Window::ALL, now),
+        state_seconds: StateSeconds::of(component.timeline.life(component.final_until(now))),
+        runs: component.runs,
+        latency: component.latency.clone(),
+        incidents: counted.totals(&component.name),
+    }
+}
+
+/// Incidents counted in one walk over them, for the system and for each component.
+struct Counted {
+    all: IncidentTotals,
+    by_component: HashMap<Arc<str>, IncidentTotals>,
+}
+
+impl Counted {
+    fn of(ledger: &Ledger, now: Moment) -> Self {
+        let log = ledger.incident_log();
+        let [day, week] = [Window::HOURS_24, Window::DAYS_7].map(|window| window.span(now, now));
+        let mut all = IncidentTotals::ever(log.opened());
+        let mut by_component: HashMap<Arc<str>, IncidentTotals> = HashMap::new();
+        for incident in log.iter() {
+            let name = &incident.component;
+            let own = by_component
+                .entry(name.clone())
+                .or_insert_with(|| IncidentTotals::ever(log.opened_of(name)));
+            for totals in [&mut all, own] {
+                totals.active += usize::from(!incident.resolved);
+                totals.total_24h += usize::from(incident.overlaps(day));
+                totals.total_7d += usize::from(incident.overlaps(week));
+            }
+        }
+        Counted { all, by_component }
+    }
+
+    fn totals(&self, component: &str) -> IncidentTotals {
+        self.by_component.get(component).copied().unwrap_or_default()
+    }
+}
+
+impl IncidentTotals {
+    fn ever([minor, major, critical]: [u64; 3]) -> Self {
+        IncidentTotals { minor, major, critical, ..IncidentTotals::default() }
+    }
+}

@@ -1,0 +1,423 @@
+//! What an annotated function leaves behind: a `static` that knows where it stands and what was
+//! declared there.
+//!
+//! Sites are found in two layers. *At link time* each submits a reference to itself, so that a
+//! breaker or a check that was never called is visible from the start. *At its first call* a
+//! breaker's site attaches itself, so that one which the linker dropped works all the same.
+//!
+//! After its first call a breaker's site costs one load: it keeps its handle.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+
+use crate::breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerError, Guard};
+use crate::health::{Health, Probe};
+use crate::registry::CircuitBreakerRegistry;
+use crate::scope::Scope;
+
+/// Where an attribute stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    module_path: &'static str,
+    function: &'static str,
+    file: &'static str,
+    line: u32,
+}
+
+impl Origin {
+    /// From `module_path!()`, the function's name, `file!()` and `line!()`.
+    pub const fn new(
+        module_path: &'static str,
+        function: &'static str,
+        file: &'static str,
+        line: u32,
+    ) -> Self {
+        Origin { module_path, function, file, line }
+    }
+
+    /// `module::path::function`: the default name, and what `exclude` and `rename` are matched with.
+    pub fn path(&self) -> String {
+        format!("{}::{}", self.module_path, self.function)
+    }
+
+    fn place(&self) -> (&'static str, u32) {
+        (self.file, self.line)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{} (`{}::{}`)", self.file, self.line, self.module_path, self.function)
+    }
+}
+
+/// Two attributes that declare one name with other keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteConflict {
+    /// The name.
+    pub name: Arc<str>,
+    /// The place that serves.
+    pub first: Origin,
+    /// The place that differs.
+    pub second: Origin,
+}
+
+impl SiteConflict {
+    pub(crate) fn new(name: Arc<str>, first: Origin, second: Origin) -> Self {
+        SiteConflict { name, first, second }
+    }
+}
+
+impl fmt::Display for SiteConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is declared at {} and at {}", self.name, self.first, self.second)
+    }
+}
+
+/// What `#[circuit_breaker(…)]` was told; each setter is named as its key, and a key that was not
+/// given keeps its default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BreakerSettings {
+    failure_threshold: Option<u32>,
+    success_threshold: Option<u32>,
+    timeout: Option<Duration>,
+    reset_timeout: Option<Duration>,
+    half_open_max_calls: Option<u32>,
+    critical: bool,
+    shadow: bool,
+}
+
+#[allow(missing_docs)] // the setters are documented at `CircuitBreakerConfigBuilder`
+impl BreakerSettings {
+    pub const fn new() -> Self {
+        BreakerSettings {
+            failure_threshold: None,
+            success_threshold: None,
+            timeout: None,
+            reset_timeout: None,
+            half_open_max_calls: None,
+            critical: false,
+            shadow: false,
+        }
+    }
+
+    pub const fn failure_threshold(mut self, value: u32) -> Self {
+        self.failure_threshold = Some(value);
+        self
+    }
+
+    pub const fn success_threshold(mut self, value: u32) -> Self {
+        self.success_threshold = Some(value);
+        self
+    }
+
+    pub const fn timeout(mut self, value: Duration) -> Self {
+        self.timeout = Some(value);
+        self
+    }
+
+    pub const fn reset_timeout(mut self, value: Duration) -> Self {
+        self.reset_timeout = Some(value);
+        self
+    }
+
+    pub const fn half_open_max_calls(mut self, value: u32) -> Self {
+        self.half_open_max_calls = Some(value);
+        self
+    }
+
+    pub const fn critical(mut self, value: bool) -> Self {
+        self.critical = value;
+        self
+    }
+
+    pub const fn shadow(mut self, value: bool) -> Self {
+        self.shadow = value;
+        self
+    }
+
+    /// The attribute has checked each value at expansion.
+    pub(crate) fn config(&self) -> CircuitBreakerConfig {
+        let default = CircuitBreakerConfig::default();
+        CircuitBreakerConfig {
+            failure_threshold: self.failure_threshold.unwrap_or(default.failure_threshold),
+            success_threshold: self.success_threshold.unwrap_or(default.success_threshold),
+            timeout: self.timeout.unwrap_or(default.timeout),
+            reset_timeout: self.reset_timeout.unwrap_or(default.reset_timeout),
+            half_open_max_calls: self.half_open_max_calls.unwrap_or(default.half_open_max_calls),
+            critical: self.critical,
+            shadow: self.shadow,
+            ..default
+        }
+    }
+}
+
+/// The `static` of a `#[circuit_breaker]`.
+#[derive(Debug)]
+pub struct BreakerSite {
+    origin: Origin,
+    name: Option<&'static str>,
+    settings: BreakerSettings,
+    handle: OnceCell<CircuitBreaker>,
+}
+
+/// What a site submits at link time.
+#[derive(Debug)]
+pub struct BreakerEntry(pub &'static BreakerSite);
+
+inventory::collect!(BreakerEntry);
+
+impl BreakerSite {
+    /// `name`: as spelled out; `None`: `module::path::function`.
+    pub const fn new(
+        origin: Origin,
+        name: Option<&'static str>,
+        settings: BreakerSettings,
+    ) -> Self {
+        BreakerSite { origin, name, settings, handle: OnceCell::new() }
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    pub(crate) fn settings(&self) -> BreakerSettings {
+        self.settings
+    }
+
+    /// The site's breaker. It is found once and kept.
+    pub fn breaker(&'static self) -> BreakerRef {
+        #[cfg(feature = "test-util")]
+        if let Some(scope) = Scope::isolated() {
+            return BreakerRef::Isolated(attach(&scope.registry, self));
+        }
+        BreakerRef::Static(self.handle.get_or_init(|| {
+            let registry = &Scope::current().registry;
+            register_linked_breakers(registry);
+            attach(registry, self)
+        }))
+    }
+}
+
+/// A site's breaker: kept for ever, or that of one test.
+#[derive(Debug)]
+pub enum BreakerRef {
+    /// The process's.
+    Static(&'static CircuitBreaker),
+    /// That of [`testing::isolated`](crate::testing).
+    #[cfg(feature = "test-util")]
+    Isolated(CircuitBreaker),
+}
+
+impl BreakerRef {
+    /// Asks for the right to make one call.
+    ///
+    /// # Errors
+    ///
+    /// [`CircuitBreakerError::Open`] where the call may not be made.
+    #[inline]
+    pub fn guard(&self) -> Result<Guard<'_>, CircuitBreakerError> {
+        (**self).guard()
+    }
+}
+
+impl Deref for BreakerRef {
+    type Target = CircuitBreaker;
+
+    #[inline]
+    fn deref(&self) -> &CircuitBreaker {
+        match self {
+            BreakerRef::Static(breaker) => breaker,
+            #[cfg(feature = "test-util")]
+            BreakerRef::Isolated(breaker) => breaker,
+        }
+    }
+}
+
+/// A name as spelled out, or the default one; of those that would collide, the second by file and
+/// line gets `#2`, the third `#3`.
+fn names<S>(
+    sites: impl Iterator<Item = &'static S>,
+    origin: impl Fn(&S) -> Origin,
+    name: impl Fn(&S) -> Option<&'static str>,
+) -> Vec<(Arc<str>, &'static S)> {
+    let mut sites: Vec<_> = sites.collect();
+    sites.sort_by_key(|site| {
+        (name(site).map_or_else(|| origin(site).path(), str::to_owned), origin(site).place())
+    });
+    let mut taken: HashMap<String, u32> = HashMap::new();
+    let mut named = Vec::with_capacity(sites.len());
+    for site in sites {
+        let unique: Arc<str> = match name(site) {
+            Some(name) => name.into(),
+            None => {
+                let path = origin(site).path();
+                let count = taken.entry(path.clone()).or_default();
+                *count += 1;
+                if *count == 1 { path.into() } else { format!("{path}#{count}").into() }
+            }
+        };
+        named.push((unique, site));
+    }
+    named
+}
+
+fn linked_breakers() -> &'static [(Arc<str>, &'static BreakerSite)] {
+    static LINKED: OnceCell<Vec<(Arc<str>, &'static BreakerSite)>> = OnceCell::new();
+    LINKED.get_or_init(|| {
+        let sites = inventory::iter::<BreakerEntry>.into_iter().map(|entry| entry.0);
+        names(sites, |site| site.origin, |site| site.name)
+    })
+}
+
+/// The breaker of a site, linked or not.
+fn attach(registry: &CircuitBreakerRegistry, site: &'static BreakerSite) -> CircuitBreaker {
+    let linked = linked_breakers().iter().find(|(_, linked)| std::ptr::eq(*linked, site));
+    let name = match (linked, site.name) {
+        (Some((name, _)), _) => name.clone(),
+        (None, Some(name)) => name.into(),
+        (None, None) => site.origin.path().into(),
+    };
+    registry.attach(name, site)
+}
+
+/// Makes the breaker of every site that the linker kept; a second time it does nothing.
+pub(crate) fn register_linked_breakers(registry: &CircuitBreakerRegistry) {
+    for (name, site) in linked_breakers() {
+        registry.attach(name.clone(), site);
+    }
+}
+
+/// The type of an annotated check, behind one signature.
+pub type CheckFuture = Pin<Box<dyn Future<Output = Health> + Send>>;
+
+/// How an annotated check is run.
+#[derive(Clone, Copy, Debug)]
+pub enum CheckFn {
+    /// An async function.
+    Async(fn() -> CheckFuture),
+    /// A function that may block: it runs on the blocking pool.
+    Blocking(fn() -> Health),
+}
+
+/// What `#[health_check(…)]` was told; each setter is named as its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckSettings {
+    pub(crate) critical: bool,
+    pub(crate) interval: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) degraded_after: Option<Duration>,
+    pub(crate) retry_interval: Option<Duration>,
+    pub(crate) initial_delay: Option<Duration>,
+    pub(crate) failure_threshold: Option<u32>,
+    pub(crate) success_threshold: Option<u32>,
+    pub(crate) probe: Probe,
+}
+
+impl Default for CheckSettings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[allow(missing_docs)] // the setters are documented at `HealthCheck`
+impl CheckSettings {
+    pub const fn new() -> Self {
+        CheckSettings {
+            critical: true,
+            interval: None,
+            timeout: None,
+            degraded_after: None,
+            retry_interval: None,
+            initial_delay: None,
+            failure_threshold: None,
+            success_threshold: None,
+            probe: Probe::Readiness,
+        }
+    }
+
+    pub const fn critical(mut self, value: bool) -> Self {
+        self.critical = value;
+        self
+    }
+
+    pub const fn interval(mut self, value: Duration) -> Self {
+        self.interval = Some(value);
+        self
+    }
+
+    pub const fn timeout(mut self, value: Duration) -> Self {
+        self.timeout = Some(value);
+        self
+    }
+
+    pub const fn degraded_after(mut self, value: Duration) -> Self {
+        self.degraded_after = Some(value);
+        self
+    }
+
+    pub const fn retry_interval(mut self, value: Duration) -> Self {
+        self.retry_interval = Some(value);
+        self
+    }
+
+    pub const fn initial_delay(mut self, value: Duration) -> Self {
+        self.initial_delay = Some(value);
+        self
+    }
+
+    pub const fn failure_threshold(mut self, value: u32) -> Self {
+        self.failure_threshold = Some(value);
+        self
+    }
+
+    pub const fn success_threshold(mut self, value: u32) -> Self {
+        self.success_threshold = Some(value);
+        self
+    }
+
+    pub const fn probe(mut self, value: Probe) -> Self {
+        self.probe = value;
+        self
+    }
+}
+
+/// The `static` of a `#[health_check]`.
+#[derive(Debug)]
+pub struct CheckSite {
+    pub(crate) origin: Origin,
+    pub(crate) name: Option<&'static str>,
+    pub(crate) settings: CheckSettings,
+    pub(crate) run: CheckFn,
+}
+
+/// What a site submits at link time.
+#[derive(Debug)]
+pub struct CheckEntry(pub &'static CheckSite);
+
+inventory::collect!(CheckEntry);
+
+impl CheckSite {
+    /// `name`: as spelled out; `None`: `module::path::function`.
+    pub const fn new(
+        origin: Origin,
+        name: Option<&'static str>,
+        settings: CheckSettings,
+        run: CheckFn,
+    ) -> Self {
+        CheckSite { origin, name, settings, run }
+    }
+}
+
+/// Every check that the linker kept, with its name, sorted by name, file and line.
+pub(crate) fn linked_checks() -> Vec<(Arc<str>, &'static CheckSite)> {
+    let sites = inventory::iter::<CheckEntry>.into_iter().map(|entry| entry.0);
+    names(sites, |site| site.origin, |site| site.name)
+}

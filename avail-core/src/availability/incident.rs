@@ -94,7 +94,6 @@ impl Incident {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IncidentLog {
     list: VecDeque<Incident>,
-    next: u64,
     /// By component and severity; never decreases.
     opened: HashMap<Arc<str>, [u64; 3]>,
 }
@@ -126,7 +125,7 @@ impl IncidentLog {
             self.raise(component, severity);
             return (&mut self.list[index], true);
         }
-        let id = self.id(start);
+        let id = id(component, start);
         self.count(component, severity);
         self.push(Incident {
             id,
@@ -143,12 +142,6 @@ impl IncidentLog {
         });
         let last = self.list.len() - 1;
         (&mut self.list[last], false)
-    }
-
-    /// Sorts by time, and stays unique where two begin in one millisecond.
-    fn id(&mut self, start: Moment) -> Arc<str> {
-        self.next += 1;
-        format!("{:011x}-{:04x}", start.0.max(0), self.next & 0xffff).into()
     }
 
     fn push(&mut self, incident: Incident) {
@@ -169,7 +162,6 @@ impl IncidentLog {
                 self.list[index] = incident;
             }
             None => {
-                self.next += 1;
                 self.count(&incident.component, incident.severity);
                 self.push(incident);
             }
@@ -215,4 +207,9 @@ impl IncidentLog {
         let by_component = self.opened.values();
         by_component.fold([0; 3], |sum, one| [sum[0] + one[0], sum[1] + one[1], sum[2] + one[2]])
     }
+}
+
+/// Sorts by time, and is the same whenever the history is read again.
+fn id(component: &str, start: Moment) -> Arc<str> {
+    format!("{:011x}-{:08x}", start.0.max(0), crc32fast::hash(component.as_bytes())).into()
 }

@@ -107,20 +107,14 @@ impl Ledger {
         }
     }
 
-    /// A process begins, after what the history tells. `last_sign`: the last record of the boot
-    /// before; `clean`: whether it said that it ended.
-    pub(crate) fn begin(
-        &mut self,
-        now: Moment,
-        grace: Duration,
-        last_sign: Option<Moment>,
-        clean: bool,
-    ) {
+    /// A process begins. `before`: the last sign of life of the boot before it, and whether that
+    /// said that it ended.
+    pub(crate) fn begin(&mut self, now: Moment, grace: Duration, before: Option<(Moment, bool)>) {
         self.boot = now;
         self.grace_until = now.after(grace);
         self.started = false;
-        if let Some(last) = last_sign {
-            self.interrupt(last, now, clean);
+        if let Some((last_sign, clean)) = before {
+            self.interrupt(last_sign, now, clean);
         }
         self.process.set_from(now, ComponentState::Up);
         self.rebuild_system(now, now);
@@ -136,14 +130,11 @@ impl Ledger {
         let state = if clean { ComponentState::Unobserved } else { ComponentState::Down };
         self.process.set_from(last, state);
         self.system.set_from(last, state);
-        self.facts.push(Fact::State { component: Some(PROCESS.into()), at: last, state });
-        self.facts.push(Fact::State { component: None, at: last, state });
         if !clean && now > last {
             let error = Some("the process ended without saying so".to_owned());
-            let process: Arc<str> = PROCESS.into();
-            let (incident, _) = self.incidents.open(&process, Severity::Critical, last, now, error);
+            let (incident, _) =
+                self.incidents.open(&PROCESS.into(), Severity::Critical, last, now, error);
             incident.failures += 1;
-            self.tell(PROCESS, IncidentStep::Opened, now);
             self.resolve(PROCESS, now);
         }
     }
@@ -208,8 +199,11 @@ impl Ledger {
         self.components.entry(name.clone()).or_insert_with(|| Component::new(name.clone(), now))
     }
 
-    /// A run of a check has completed.
+    /// A run of a check has completed. One that calls itself as the process does is passed over.
     pub(crate) fn record(&mut self, result: HealthCheckResult, now: Moment) {
+        if &*result.component == PROCESS {
+            return;
+        }
         let name = result.component.clone();
         if self.component(&name, now).check.is_none() {
             self.join_check(&name, CheckTerms::by_hand(), now);
@@ -577,7 +571,6 @@ impl Ledger {
     ) {
         match component {
             None => self.system.set_from(at, state),
-            Some(name) if &**name == PROCESS => self.process.set_from(at, state),
             Some(name) => self.component(name, at).timeline.set_from(at, state),
         };
     }

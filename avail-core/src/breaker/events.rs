@@ -79,6 +79,14 @@ pub enum Cause {
     },
 }
 
+#[cfg(test)]
+impl Cause {
+    /// As after five failures.
+    pub(crate) fn opened_for(for_at_least: Duration) -> Self {
+        Cause::Opened { reason: OpenReason::ConsecutiveFailures { failures: 5 }, for_at_least }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -7,12 +7,13 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::record::{BEGINNING, Decoded, ENDING, Line, Record, decode};
-use crate::availability::ledger::{Ledger, PROCESS};
-use crate::availability::{ComponentState, Moment};
+use crate::availability::Moment;
+use crate::availability::ledger::Ledger;
 
 /// What was found in a history at the start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -117,7 +118,9 @@ impl Reading {
     }
 
     fn take(&mut self, line: Line) {
-        if self.boot.as_ref() != Some(&line.boot) {
+        // Its first line, whatever that is: the record of the start may be lost.
+        let is_new_boot = self.boot.as_ref() != Some(&line.boot);
+        if is_new_boot {
             self.boot = Some(line.boot.clone());
             self.seen.clear();
         }
@@ -128,15 +131,21 @@ impl Reading {
         let past = self.past.get_or_insert_with(|| Past {
             ledger: Ledger::new(line.ts),
             last_sign: line.ts,
-            clean: false,
+            clean: true,
         });
+        if is_new_boot {
+            past.ledger.begin(line.ts, Duration::ZERO, Some((past.last_sign, past.clean)));
+        }
         past.clean = matches!(line.record, Record::Stop);
         past.last_sign = past.last_sign.max(line.ts);
         past.replay(line);
     }
 
     fn finish(mut self) -> Recovered {
-        self.report.unclean_end = self.past.as_ref().is_some_and(|past| !past.clean);
+        if let Some(past) = &mut self.past {
+            past.ledger.take_facts(); // the history knows them already
+            self.report.unclean_end = !past.clean;
+        }
         Recovered { past: self.past, report: self.report }
     }
 }
@@ -145,9 +154,6 @@ impl Past {
     fn replay(&mut self, line: Line) {
         let ledger = &mut self.ledger;
         match line.record {
-            Record::Start { .. } => {
-                ledger.replay_state(Some(&PROCESS.into()), line.ts, ComponentState::Up);
-            }
             Record::State { component, at, state } => {
                 ledger.replay_state(component.as_ref(), at, state);
             }
@@ -157,7 +163,7 @@ impl Past {
                     ledger.replay_checks(&name, line.ts, counts);
                 }
             }
-            Record::Heartbeat | Record::Stop | Record::Gap { .. } => {}
+            Record::Start { .. } | Record::Heartbeat | Record::Stop | Record::Gap { .. } => {}
         }
     }
 }
@@ -165,6 +171,7 @@ impl Past {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::availability::ComponentState;
 
     fn lines() -> Vec<String> {
         let boot: Arc<str> = "b1".into();

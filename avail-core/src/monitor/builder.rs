@@ -267,9 +267,7 @@ impl Inner {
         let pid = std::process::id();
         self.write(Record::Start { pid, version: env!("CARGO_PKG_VERSION").into() });
         self.with_ledger(|ledger, now| {
-            let past = self.past();
-            let last_sign = past.map(|(last_sign, _)| last_sign);
-            ledger.begin(now, grace, last_sign, past.is_none_or(|(_, clean)| clean));
+            ledger.begin(now, grace, self.past());
             if self.keeps_history() {
                 let terms = CheckTerms { critical: false, probe: Probe::None, schedule: None };
                 ledger.join_check(&HISTORY.into(), terms, now);

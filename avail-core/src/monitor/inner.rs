@@ -18,7 +18,7 @@ use super::status::Event;
 use super::steady::SteadyClock;
 use crate::availability::Moment;
 use crate::availability::ledger::{Fact, IncidentStep, Ledger};
-use crate::breaker::{BreakerEvent, CircuitState, Subscription};
+use crate::breaker::{BreakerEvent, Subscription};
 use crate::clock::{Clock, Tick};
 use crate::health::scheduler::keep_checking;
 use crate::health::{HealthCheck, HealthCheckResult, HealthStatus, Schedule};
@@ -147,9 +147,7 @@ impl Inner {
     pub(super) fn with_ledger<R>(&self, work: impl FnOnce(&mut Ledger, Moment) -> R) -> R {
         let mut ledger = lock(&self.ledger);
         let now = self.clock.now();
-        if self.is_running() {
-            ledger.advance(now);
-        }
+        ledger.advance(now);
         let result = work(&mut ledger, now);
         for fact in ledger.take_facts() {
             self.tell(fact, now);
@@ -230,9 +228,7 @@ impl Inner {
 
     fn breaker_changed(&self, event: &BreakerEvent) {
         self.with_ledger(|ledger, now| ledger.breaker_changed(event, now));
-        if event.from != event.to || event.from == CircuitState::Closed {
-            self.announce(Event::BreakerChanged(event.clone()));
-        }
+        self.announce(Event::BreakerChanged(event.clone()));
     }
 
     /// Starts the tasks.

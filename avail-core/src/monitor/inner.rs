@@ -142,10 +142,15 @@ impl Inner {
         self.elapsed_since(self.started_at)
     }
 
-    /// Runs `work` on the ledger, brought up to this moment, and tells what follows from it. It is
+    /// Runs `work` on the ledger, brought up to this moment, and tells what follows from it: each
+    /// second by the pulse, and whenever somebody asks. It is
     /// told under the lock, so that history and events have one order; telling waits for nobody.
     pub(super) fn with_ledger<R>(&self, work: impl FnOnce(&mut Ledger, Moment) -> R) -> R {
         let mut ledger = lock(&self.ledger);
+        if let Some((from, to)) = self.clock.follow_jump() {
+            tracing::warn!(seconds = to.since(from) / 1000, "the clock jumped ahead");
+            ledger.skip(from, to);
+        }
         let now = self.clock.now();
         ledger.advance(now);
         let result = work(&mut ledger, now);
@@ -275,7 +280,7 @@ impl Inner {
             ticks.tick().await;
             // Relaxed: a number that guards no other memory.
             self.heartbeat.store(self.clock.tick().as_nanos(), Ordering::Relaxed);
-            self.look_at_the_clock();
+            self.with_ledger(|ledger, now| self.join_breakers(ledger, now));
             self.report_history();
             if self.elapsed_since(told_at) >= HEARTBEAT {
                 told_at = self.clock.tick();
@@ -283,17 +288,6 @@ impl Inner {
                 self.write(Record::Heartbeat);
             }
         }
-    }
-
-    fn look_at_the_clock(&self) {
-        let jump = self.clock.follow_jump();
-        self.with_ledger(|ledger, now| {
-            if let Some((from, to)) = jump {
-                tracing::warn!(seconds = to.since(from) / 1000, "the clock jumped ahead");
-                ledger.skip(from, to);
-            }
-            self.join_breakers(ledger, now);
-        });
     }
 
     fn tell_progress(&self) {

@@ -1,1 +1,500 @@
+#![cfg(feature = "test-util")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use tokio::time::advance;
+
+use super::*;
+use crate::health::{FailureClass, Health, HealthStatus};
+use crate::testing::{Isolated, isolated};
+use crate::{CircuitBreakerConfig, CircuitState, Severity};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// No check but those given, and none that another test's build has linked in.
+fn builder() -> AvailabilityMonitorBuilder {
+    AvailabilityMonitor::builder().discover(false)
+}
+
+/// A check that counts its runs and says what `say` says of each.
+fn counted(
+    name: &str,
+    say: impl Fn(usize) -> Health + Send + Sync + 'static,
+) -> (HealthCheck, Arc<AtomicUsize>) {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counter = runs.clone();
+    let say = Arc::new(say);
+    let check = HealthCheck::new(name, move || {
+        let (run, say) = (counter.fetch_add(1, Ordering::SeqCst), say.clone());
+        async move { say(run) }
+    });
+    (check, runs)
+}
+
+/// Lets every task run that can.
+async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn pass(duration: Duration) {
+    advance(duration).await;
+    settle().await;
+}
+
+fn status_of(monitor: &AvailabilityMonitor, name: &str) -> HealthStatus {
+    monitor.status().component(name).expect("the component is known").status
+}
+
+fn class_of(monitor: &AvailabilityMonitor, name: &str) -> Option<FailureClass> {
+    monitor.status().component(name).expect("the component is known").class
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_runs_at_once_and_then_once_an_interval() {
+    let _isolated = isolated();
+    let (check, runs) = counted("db", |_| Health::healthy());
+    let monitor = builder().check(check.interval(seconds(10))).start().await.expect("starts");
+    settle().await;
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(status_of(&monitor, "db"), HealthStatus::Healthy);
+    for _ in 0..300 {
+        pass(seconds(1)).await;
+    }
+    let runs = runs.load(Ordering::SeqCst);
+    assert!((28..=34).contains(&runs), "{runs} runs in 300 s");
+    let all = monitor.availability_metrics(Window::ALL_TIME);
+    assert_eq!(all.total_checks as usize, runs);
+    assert_eq!(monitor.recent_checks(5).len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_its_first_run_a_component_is_unknown_and_the_service_not_ready() {
+    let _isolated = isolated();
+    let (check, _) = counted("db", |_| Health::healthy());
+    let monitor = builder().check(check.initial_delay(seconds(5))).start().await.expect("starts");
+    settle().await;
+    let status = monitor.status();
+    assert_eq!(
+        (status.status, status.ready, status.started),
+        (HealthStatus::Unknown, false, false)
+    );
+    assert!(status.alive);
+    pass(seconds(6)).await;
+    let status = monitor.status();
+    assert_eq!((status.status, status.ready, status.started), (HealthStatus::Healthy, true, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_outlives_its_timeout_fails_and_the_next_one_comes() {
+    let _isolated = isolated();
+    let hang_once = Arc::new(AtomicUsize::new(0));
+    let check = HealthCheck::new("db", move || {
+        let run = hang_once.fetch_add(1, Ordering::SeqCst);
+        async move {
+            if run == 0 {
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    let monitor = builder().check(check.interval(seconds(10))).start().await.expect("starts");
+    settle().await;
+    pass(seconds(5)).await;
+    assert_eq!(class_of(&monitor, "db"), Some(FailureClass::Timeout));
+    pass(seconds(7)).await;
+    assert_eq!(status_of(&monitor, "db"), HealthStatus::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_panics_fails_and_the_next_run_comes() {
+    let _isolated = isolated();
+    let (check, _) =
+        counted("db", |run| if run == 0 { panic!("no pool") } else { Health::healthy() });
+    let monitor = builder().check(check.interval(seconds(10))).start().await.expect("starts");
+    settle().await;
+    assert_eq!(class_of(&monitor, "db"), Some(FailureClass::Panicked));
+    let status = monitor.status();
+    let error = status.component("db").and_then(|db| db.error.as_deref());
+    assert_eq!(error, Some("the check panicked: no pool"));
+    pass(seconds(12)).await;
+    assert_eq!(status_of(&monitor, "db"), HealthStatus::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocking_check_that_hangs_fails_until_it_returns_and_is_not_run_twice() {
+    let _isolated = isolated();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let (release, gate) = mpsc::channel::<()>();
+    let (counter, gate) = (runs.clone(), std::sync::Mutex::new(gate));
+    let check = HealthCheck::blocking("disk", move || {
+        if counter.fetch_add(1, Ordering::SeqCst) == 0 {
+            let _ = gate.lock().expect("only here").recv();
+        }
+    });
+    let monitor = builder().check(check.interval(seconds(10))).start().await.expect("starts");
+    while runs.load(Ordering::SeqCst) == 0 {
+        settle().await;
+    }
+    pass(seconds(5)).await;
+    assert_eq!(class_of(&monitor, "disk"), Some(FailureClass::Timeout));
+    for _ in 0..3 {
+        pass(seconds(10)).await;
+        assert_eq!(class_of(&monitor, "disk"), Some(FailureClass::Hung));
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(monitor.snapshot().components[0].runs.skipped, 3);
+    release.send(()).expect("it waits");
+    while status_of(&monitor, "disk") != HealthStatus::Healthy {
+        pass(Duration::from_millis(100)).await;
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_is_degraded_and_still_ready() {
+    let _isolated = isolated();
+    let check = HealthCheck::new("db", || tokio::time::sleep(Duration::from_millis(1_500)));
+    let monitor = builder().check(check.interval(seconds(10))).start().await.expect("starts");
+    settle().await;
+    pass(Duration::from_millis(1_500)).await;
+    let status = monitor.status();
+    assert_eq!((status.status, status.ready), (HealthStatus::Degraded, true));
+    assert_eq!(monitor.recent_checks(1)[0].latency, Duration::from_millis(1_500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_it_fails_below_its_threshold_it_is_run_more_often() {
+    let _isolated = isolated();
+    let (check, runs) =
+        counted(
+            "db",
+            |run| {
+                if run == 0 { Health::healthy() } else { Health::unhealthy("refused") }
+            },
+        );
+    let check = check.interval(seconds(30)).failure_threshold(3);
+    let monitor = builder().check(check).start().await.expect("starts");
+    settle().await;
+    // The second run comes after 27 s at the earliest and 33 s at the latest, two more within 3.6
+    // to 4.4 s.
+    for _ in 0..30 {
+        pass(seconds(1)).await;
+    }
+    assert_eq!(status_of(&monitor, "db"), HealthStatus::Healthy);
+    for _ in 0..8 {
+        pass(seconds(1)).await;
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 4);
+    assert_eq!(status_of(&monitor, "db"), HealthStatus::Unhealthy);
+    let [incident] = &monitor.active_incidents()[..] else { panic!("one incident") };
+    assert!(incident.start_time < incident.detected_at);
+    assert_eq!(incident.failures, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_by_hand_is_recorded_and_may_borrow_what_is_around_it() {
+    let _isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    let address = String::from("cache:6379");
+    let bad = monitor.check_health("cache", || async { Err::<(), _>(&address) }).await;
+    assert_eq!((bad.status, bad.error.as_deref()), (HealthStatus::Unhealthy, Some("cache:6379")));
+    let status = monitor.status();
+    assert_eq!((status.status, status.ready), (HealthStatus::Degraded, true), "it is not critical");
+    assert_eq!(monitor.active_incidents()[0].severity, Severity::Major);
+    pass(seconds(3_600)).await;
+    assert_eq!(status_of(&monitor, "cache"), HealthStatus::Unhealthy, "it never goes stale");
+    let panicked = monitor.check_health("cache", || async { assert_eq!(1, 2) }).await;
+    assert_eq!(panicked.class, Some(FailureClass::Panicked));
+    let hung = monitor.check_health("cache", std::future::pending::<()>).await;
+    assert_eq!((hung.class, hung.latency), (Some(FailureClass::Timeout), seconds(5)));
+    let good = monitor.check_health("cache", || async { true }).await;
+    assert_eq!(good.status, HealthStatus::Healthy);
+    assert!(monitor.active_incidents().is_empty());
+    let one = monitor.component_metrics("cache", Window::ALL_TIME).expect("known");
+    assert_eq!((one.total_checks, one.failed_checks, one.incidents), (4, 3, 1));
+    assert_eq!(monitor.component_metrics("unheard of", Window::ALL_TIME), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_come_and_go_while_it_runs() {
+    let _isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    let (check, runs) = counted("late", |_| Health::unhealthy("refused"));
+    monitor.register(check.clone()).expect("the name is free");
+    settle().await;
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    let error = monitor.register(check).expect_err("the name is taken");
+    assert!(error.to_string().contains("two health checks are named `late`"), "{error}");
+    assert_eq!(monitor.status().status, HealthStatus::Unhealthy);
+    assert!(monitor.unregister("late"));
+    assert!(!monitor.unregister("late"));
+    for _ in 0..100 {
+        pass(seconds(1)).await;
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert!(monitor.status().component("late").is_none());
+    assert!(monitor.active_incidents().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_declared_wrongly_is_refused_with_a_reason() {
+    let _isolated = isolated();
+    let (check, _) = counted("db", |_| Health::healthy());
+    let twice = builder().check(check.clone()).check(check.clone()).start().await;
+    assert_eq!(
+        twice.expect_err("one name").to_string(),
+        "two health checks are named `db`: the one registered by hand and the one registered by \
+         hand; give one another name, or use `rename` or `exclude`"
+    );
+    let target = builder().target(0.0).start().await.expect_err("no target");
+    assert_eq!(
+        target.to_string(),
+        "the availability target is 0, and must be above 0 and at most 100"
+    );
+    let slow = builder().check(check.timeout(seconds(60))).start().await.expect_err("too slow");
+    assert!(slow.to_string().starts_with("health check `db`: `timeout` (60s)"), "{slow}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_is_a_component_and_its_opening_an_incident() {
+    let isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    let config = CircuitBreakerConfig::builder().timeout(seconds(3)).build().expect("valid");
+    let breaker = monitor.breakers().get_or_create_with("api", config).expect("new");
+    assert_eq!(status_of(&monitor, "api"), HealthStatus::Healthy);
+    breaker.trip();
+    assert_eq!(status_of(&monitor, "api"), HealthStatus::Degraded);
+    assert_eq!(class_of(&monitor, "api"), Some(FailureClass::Open));
+    assert_eq!(monitor.active_incidents()[0].severity, Severity::Minor);
+    pass(seconds(3)).await;
+    for _ in 0..2 {
+        breaker.acquire().expect("a probe").success();
+    }
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    assert_eq!(status_of(&monitor, "api"), HealthStatus::Healthy);
+    assert!(monitor.active_incidents().is_empty());
+    assert_eq!(monitor.incidents(Window::ALL_TIME)[0].duration_seconds, 3.0);
+    drop(isolated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscribers_hear_what_happens_in_order() {
+    let _isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    let mut events = monitor.subscribe();
+    monitor.check_health("cache", || async { false }).await;
+    monitor.check_health("cache", || async { true }).await;
+    let mut heard = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        heard.push(match event {
+            Event::CheckCompleted(result) => format!("run {}", result.status),
+            Event::StatusChanged { from, to, .. } => format!("{from} to {to}"),
+            Event::IncidentOpened(incident) => format!("opened {}", incident.component),
+            Event::IncidentResolved(incident) => format!("resolved {}", incident.component),
+            other => format!("{other:?}"),
+        });
+    }
+    assert_eq!(
+        heard,
+        [
+            "run unhealthy",
+            "unknown to unhealthy",
+            "opened cache",
+            "run healthy",
+            "unhealthy to healthy",
+            "resolved cache"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_is_not_ready_and_fatal_is_not_alive() {
+    let _isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    assert!(monitor.status().ready && monitor.status().alive);
+    monitor.drain();
+    let status = monitor.status();
+    assert!(!status.ready && status.alive && status.draining);
+    assert!(monitor.active_incidents().is_empty());
+    monitor.fatal("the licence has expired");
+    assert!(!monitor.status().alive);
+    assert_eq!(monitor.status().fatal.as_deref(), Some("the licence has expired"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitor_that_was_stopped_is_not_healthy_for_ever() {
+    let _isolated = isolated();
+    let (check, runs) = counted("db", |_| Health::healthy());
+    let monitor = builder().check(check).start().await.expect("starts");
+    settle().await;
+    monitor.stop().await;
+    assert!(!monitor.is_running());
+    let status = monitor.status();
+    assert!(!status.ready && status.alive);
+    pass(seconds(200)).await;
+    assert_eq!(monitor.status().status, HealthStatus::Unknown);
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    monitor.stop().await; // twice does no harm
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_jump_of_the_wall_clock_is_unobserved_and_never_down() {
+    let isolated = isolated();
+    let (check, _) = counted("db", |_| Health::healthy());
+    let monitor = builder().check(check.interval(seconds(10))).start().await.expect("starts");
+    settle().await;
+    let pass_a_minute = || async {
+        for _ in 0..60 {
+            pass(seconds(1)).await;
+        }
+    };
+    pass_a_minute().await;
+    isolated.set_wall_clock_forward(seconds(86_400));
+    pass_a_minute().await;
+    let db = monitor.component_metrics("db", Window::ALL_TIME).expect("known");
+    assert_eq!(db.downtime_seconds, 0.0);
+    assert!((db.unobserved_seconds - 86_400.0).abs() < 3.0, "{}", db.unobserved_seconds);
+    assert!((db.uptime_seconds - 120.0).abs() < 3.0, "{}", db.uptime_seconds);
+
+    let before = monitor.status().timestamp;
+    isolated.set_wall_clock_back(seconds(3_600));
+    pass_a_minute().await;
+    let db = monitor.component_metrics("db", Window::ALL_TIME).expect("known");
+    assert_eq!((db.downtime_seconds, monitor.status().timestamp > before), (0.0, true));
+    assert!((db.uptime_seconds - 180.0).abs() < 3.0, "{}", db.uptime_seconds);
+}
+
+/// Starts a monitor on the file, lets `db` fail for ten seconds, and stops it or not.
+async fn one_boot(path: &std::path::Path, isolated: &Isolated, clean: bool) -> AvailabilityMonitor {
+    let (check, _) = counted("db", |run| match run {
+        3..6 => Health::unhealthy("refused"),
+        _ => Health::healthy(),
+    });
+    let check = check.interval(seconds(10));
+    let monitor = builder().history_file(path).check(check).start().await.expect("starts");
+    settle().await;
+    for _ in 0..100 {
+        pass(seconds(1)).await;
+    }
+    if clean {
+        monitor.stop().await;
+    } else {
+        monitor.inner.end(false);
+    }
+    let _ = isolated;
+    monitor
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_history_is_carried_on_and_a_crash_is_accounted_for() {
+    let isolated = isolated();
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("history.jsonl");
+    let first = one_boot(&path, &isolated, true).await;
+    assert_eq!(first.recovery().expect("a file").records, 0);
+    let of_first = first.component_metrics("db", Window::ALL_TIME).expect("known");
+    assert!((29.0..34.0).contains(&of_first.downtime_seconds), "{of_first:?}");
+
+    pass(seconds(50)).await; // stopped in order
+    let second = one_boot(&path, &isolated, false).await;
+    assert!(!second.recovery().expect("a file").unclean_end);
+    let of_second = second.component_metrics("db", Window::ALL_TIME).expect("known");
+    assert!(of_second.downtime_seconds > of_first.downtime_seconds + 27.0);
+    assert!(of_second.total_checks > of_first.total_checks);
+    assert_eq!(of_second.incidents, 2);
+    let process = second.component_metrics("process", Window::ALL_TIME).expect("known");
+    assert_eq!((process.downtime_seconds, process.incidents), (0.0, 0));
+
+    pass(seconds(500)).await; // dead
+    let third = one_boot(&path, &isolated, true).await;
+    let report = third.recovery().expect("a file");
+    assert!(report.unclean_end);
+    assert_eq!(report.corrupt_records, 0);
+    let process = third.component_metrics("process", Window::ALL_TIME).expect("known");
+    assert_eq!((process.downtime_seconds, process.incidents), (500.0, 1));
+    let system = third.availability_metrics(Window::ALL_TIME);
+    let db = third.component_metrics("db", Window::ALL_TIME).expect("known");
+    assert!((system.downtime_seconds - 500.0 - db.downtime_seconds).abs() < 0.01);
+    assert!((db.unobserved_seconds - 550.0).abs() < 1.0, "{}", db.unobserved_seconds);
+
+    // Read once more, the books say the same.
+    let again = builder().history_file(&path).start().await.expect("starts");
+    assert_eq!(
+        again.component_metrics("db", Window::ALL_TIME).map(|m| m.downtime_seconds),
+        Some(db.downtime_seconds)
+    );
+    assert_eq!(
+        again.component_metrics("process", Window::ALL_TIME).map(|m| m.downtime_seconds),
+        Some(500.0)
+    );
+    let all = again.availability_metrics(Window::ALL_TIME);
+    assert!((all.downtime_seconds - system.downtime_seconds).abs() < 0.01);
+    assert_eq!(again.incidents(Window::ALL_TIME).len(), 4);
+    assert!(again.incidents(Window::ALL_TIME).iter().all(|incident| incident.resolved));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_monitor_on_one_file_is_refused_or_goes_on_in_memory() {
+    let _isolated = isolated();
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("history.jsonl");
+    let first = builder().history_file(&path).start().await.expect("starts");
+    let error = builder().history_file(&path).start().await.expect_err("it is taken");
+    assert!(error.to_string().contains("is in use by another process"), "{error}");
+    let second = builder().history_file(&path).history_required(false).start().await;
+    let second = second.expect("in memory");
+    assert_eq!(status_of(&second, HISTORY), HealthStatus::Degraded);
+    assert_eq!((second.status().status, second.status().ready), (HealthStatus::Degraded, true));
+    assert_eq!(status_of(&first, HISTORY), HealthStatus::Healthy);
+    first.stop().await;
+    builder().history_file(&path).start().await.expect("it is free again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_cannot_be_opened_is_named_and_told_what_to_do() {
+    let _isolated = isolated();
+    let dir = tempfile::tempdir().expect("a folder");
+    let error = builder().history_file(dir.path()).start().await.expect_err("it is a folder");
+    let text = error.to_string();
+    assert!(text.contains(&dir.path().display().to_string()), "{text}");
+    assert!(text.contains("mend its path or its permissions"), "{text}");
+}
+
+#[test]
+fn the_end_of_the_runtime_is_a_clean_stop() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("history.jsonl");
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let start = || builder().history_file(&path).start();
+    let first = runtime().expect("a runtime");
+    let monitor = first.block_on(start()).expect("starts");
+    drop(first);
+    assert!(!monitor.is_running());
+    let second = runtime().expect("a runtime").block_on(start()).expect("starts");
+    assert!(!second.recovery().expect("a file").unclean_end);
+}
+
+#[tokio::test]
+async fn ten_failing_checks_at_once_are_ten_incidents() {
+    let checks = (0..10).map(|n| counted(&format!("c{n}"), |_| Health::unhealthy("refused")).0);
+    let mut builder = builder().startup_grace(Duration::ZERO);
+    for check in checks {
+        builder = builder.check(check);
+    }
+    let monitor = builder.start().await.expect("starts");
+    let mut events = monitor.subscribe();
+    while monitor.active_incidents().len() < 10 {
+        events.recv().await.expect("more comes");
+    }
+    // An outage is counted once it has lasted for a millisecond.
+    let outages = || monitor.availability_metrics(Window::ALL_TIME).incidents;
+    while outages() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(outages(), 1, "one for the system");
+    monitor.stop().await;
+}

@@ -54,10 +54,10 @@ impl CheckSide {
         }
     }
 
-    /// Since when nobody has looked, if that is too long.
+    /// Since when nobody has looked, if that is too long and not yet shown.
     pub(crate) fn stale_since(&self, now: Moment) -> Option<Moment> {
         let schedule = self.schedule?;
-        let completed = self.last_completed?;
+        let completed = self.last_completed.filter(|_| self.status != HealthStatus::Unknown)?;
         let due = completed.after(schedule.interval);
         (now >= completed.after(schedule.stale_after())).then_some(due)
     }
@@ -242,6 +242,14 @@ impl Component {
             Some(run) if run.class.is_some() => run.class,
             _ => open.then_some(FailureClass::Open),
         }
+    }
+
+    /// Whether time alone changes it now.
+    pub(crate) fn is_due(&self, now: Moment, grace_over: bool) -> bool {
+        let check = self.check.as_ref();
+        let breaker = self.breaker.as_ref().and_then(|breaker| breaker.down_until);
+        breaker.is_some_and(|until| until <= now)
+            || check.is_some_and(|c| c.stale_since(now).is_some() || (c.in_grace && grace_over))
     }
 
     /// A completed run goes into the counts; what it means for the state is decided elsewhere.

@@ -1,6 +1,6 @@
 //! Incidents: opened when a component goes down or a breaker opens, resolved when that is over.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -90,19 +90,22 @@ impl Incident {
     }
 }
 
-/// The incidents of a history: a bounded list, oldest first, and how many there ever were.
+/// The incidents of a history: those that are open, at most one a component, a bounded list of those
+/// that are over, oldest first, and how many there ever were.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IncidentLog {
-    list: VecDeque<Incident>,
+    open: BTreeMap<Arc<str>, Incident>,
+    over: VecDeque<Incident>,
     /// By component and severity; never decreases.
     opened: HashMap<Arc<str>, [u64; 3]>,
 }
 
 impl IncidentLog {
-    /// So many are kept; what the figures say does not depend on it.
+    /// So many are kept that are over; what the figures say does not depend on it.
     const CAPACITY: usize = 10_000;
 
-    /// A new incident, or the component's last one again if it was over only just now.
+    /// A new incident of a component that has none open, or its last one again if that was over
+    /// only just now. Gives whether it is that.
     pub(crate) fn open(
         &mut self,
         component: &Arc<str>,
@@ -110,25 +113,18 @@ impl IncidentLog {
         start: Moment,
         detected: Moment,
         error: Option<String>,
-    ) -> (&mut Incident, bool) {
-        let reopened = self.last_of(component).filter(|&index| {
-            let last = &self.list[index];
-            last.has_downtime()
-                && severity > Severity::Minor
-                && last.end().is_some_and(|end| start.since(end) <= millis(REOPEN_WITHIN))
-        });
-        if let Some(index) = reopened {
-            let incident = &mut self.list[index];
+    ) -> bool {
+        if let Some(mut incident) = self.take_reopened(component, severity, start) {
             incident.end_time = None;
             incident.resolved = false;
             incident.error = error.or(incident.error.take());
+            self.open.insert(component.clone(), incident);
             self.raise(component, severity);
-            return (&mut self.list[index], true);
+            return true;
         }
-        let id = id(component, start);
         self.count(component, severity);
-        self.push(Incident {
-            id,
+        let incident = Incident {
+            id: id(component, start),
             component: component.clone(),
             severity,
             start_time: start.to_datetime(),
@@ -139,53 +135,78 @@ impl IncidentLog {
             failures: 0,
             resolved: false,
             parent: None,
-        });
-        let last = self.list.len() - 1;
-        (&mut self.list[last], false)
+        };
+        self.open.insert(component.clone(), incident);
+        false
     }
 
-    fn push(&mut self, incident: Incident) {
-        if self.list.len() >= Self::CAPACITY {
-            let oldest = self.list.iter().position(|incident| incident.resolved);
-            self.list.remove(oldest.unwrap_or(0));
+    fn take_reopened(
+        &mut self,
+        component: &str,
+        severity: Severity,
+        start: Moment,
+    ) -> Option<Incident> {
+        let index = self.over.iter().rposition(|incident| &*incident.component == component)?;
+        let last = &self.over[index];
+        let recent = last.end().is_some_and(|end| start.since(end) <= millis(REOPEN_WITHIN));
+        let both_down = last.has_downtime() && severity > Severity::Minor;
+        if recent && both_down { self.over.remove(index) } else { None }
+    }
+
+    /// The component's open incident.
+    pub(crate) fn open_of(&self, component: &str) -> Option<&Incident> {
+        self.open.get(component)
+    }
+
+    pub(crate) fn open_of_mut(&mut self, component: &str) -> Option<&mut Incident> {
+        self.open.get_mut(component)
+    }
+
+    /// The component's open incident is over.
+    pub(crate) fn resolve(&mut self, component: &str, end: Moment) -> Option<&mut Incident> {
+        let mut incident = self.open.remove(component)?;
+        incident.end_time = Some(end.max(incident.start()).to_datetime());
+        incident.resolved = true;
+        self.keep(incident);
+        self.over.back_mut()
+    }
+
+    fn keep(&mut self, incident: Incident) {
+        if self.over.len() >= Self::CAPACITY {
+            self.over.pop_front();
         }
-        self.list.push_back(incident);
+        self.over.push_back(incident);
     }
 
     /// One that the history tells of, as it was last.
     pub(crate) fn restore(&mut self, incident: Incident) {
-        match self.list.iter().rposition(|known| known.id == incident.id) {
-            Some(index) => {
-                if incident.severity > self.list[index].severity {
-                    self.count(&incident.component, incident.severity);
-                }
-                self.list[index] = incident;
-            }
-            None => {
-                self.count(&incident.component, incident.severity);
-                self.push(incident);
-            }
+        let known = self.forget(&incident.id, &incident.component);
+        if known.is_none_or(|severity| severity < incident.severity) {
+            self.count(&incident.component, incident.severity);
+        }
+        if incident.resolved {
+            self.keep(incident);
+        } else {
+            self.open.insert(incident.component.clone(), incident);
         }
     }
 
-    fn last_of(&self, component: &str) -> Option<usize> {
-        self.list.iter().rposition(|incident| &*incident.component == component)
-    }
-
-    /// The component's open incident.
-    pub(crate) fn open_of(&mut self, component: &str) -> Option<&mut Incident> {
-        let index = self.last_of(component)?;
-        Some(&mut self.list[index]).filter(|incident| !incident.resolved)
+    /// Takes an incident out, and gives its severity.
+    fn forget(&mut self, id: &str, component: &str) -> Option<Severity> {
+        if self.open.get(component).is_some_and(|open| &*open.id == id) {
+            return self.open.remove(component).map(|incident| incident.severity);
+        }
+        let index = self.over.iter().rposition(|incident| &*incident.id == id)?;
+        self.over.remove(index).map(|incident| incident.severity)
     }
 
     /// Raises the severity of the component's open incident, if it is not that bad yet. It then
     /// counts under both severities: the counters never decrease.
-    pub(crate) fn raise(&mut self, component: &str, severity: Severity) {
-        let Some(incident) = self.open_of(component) else { return };
+    pub(crate) fn raise(&mut self, component: &Arc<str>, severity: Severity) {
+        let Some(incident) = self.open.get_mut(component) else { return };
         if severity > incident.severity {
             incident.severity = severity;
-            let component = incident.component.clone();
-            self.count(&component, severity);
+            self.count(component, severity);
         }
     }
 
@@ -193,8 +214,13 @@ impl IncidentLog {
         self.opened.entry(component.clone()).or_default()[severity as usize] += 1;
     }
 
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Incident> {
-        self.list.iter()
+    /// Those that are over, and those that are open.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Incident> {
+        self.over.iter().chain(self.open.values())
+    }
+
+    pub(crate) fn active(&self) -> impl Iterator<Item = &Incident> {
+        self.open.values()
     }
 
     /// How many of the component there ever were, by severity.

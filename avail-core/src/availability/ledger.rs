@@ -131,10 +131,8 @@ impl Ledger {
         self.process.set_from(last, state);
         self.system.set_from(last, state);
         if !clean && now > last {
-            let error = Some("the process ended without saying so".to_owned());
-            let (incident, _) =
-                self.incidents.open(&PROCESS.into(), Severity::Critical, last, now, error);
-            incident.failures += 1;
+            let error = "the process ended without saying so".to_owned();
+            self.open(&PROCESS.into(), Severity::Critical, last, 1, Some(error), now);
             self.resolve(PROCESS, now);
         }
     }
@@ -275,7 +273,7 @@ impl Ledger {
             }
             Decision::Up(since) => self.came_up(&name, since),
             _ if !success => {
-                if let Some(incident) = self.incidents.open_of(&name) {
+                if let Some(incident) = self.incidents.open_of_mut(&name) {
                     incident.failures += 1;
                 }
             }
@@ -285,8 +283,8 @@ impl Ledger {
         self.see_whether_started();
     }
 
-    fn in_grace(&mut self, name: &str, now: Moment) -> bool {
-        let known_open = self.incidents.open_of(name).is_some_and(|open| open.has_downtime());
+    fn in_grace(&self, name: &str, now: Moment) -> bool {
+        let known_open = self.incidents.open_of(name).is_some_and(Incident::has_downtime);
         !self.started && now < self.grace_until && !known_open
     }
 
@@ -300,17 +298,30 @@ impl Ledger {
         now: Moment,
     ) {
         let severity = if critical { Severity::Critical } else { Severity::Major };
-        if self.incidents.open_of(name).is_some() {
-            self.incidents.raise(name, severity);
-            if let Some(incident) = self.incidents.open_of(name) {
-                incident.failures += failures;
-                incident.error = error.or(incident.error.take());
-            }
-            self.tell(name, IncidentStep::Raised, now);
-            return;
+        if self.incidents.open_of(name).is_none() {
+            return self.open(name, severity, since, failures, error, now);
         }
-        let (incident, reopened) = self.incidents.open(name, severity, since, now, error);
-        incident.failures += failures;
+        self.incidents.raise(name, severity);
+        if let Some(incident) = self.incidents.open_of_mut(name) {
+            incident.failures += failures;
+            incident.error = error.or(incident.error.take());
+        }
+        self.tell(name, IncidentStep::Raised, now);
+    }
+
+    fn open(
+        &mut self,
+        name: &Arc<str>,
+        severity: Severity,
+        since: Moment,
+        failures: u64,
+        error: Option<String>,
+        now: Moment,
+    ) {
+        let reopened = self.incidents.open(name, severity, since, now, error);
+        if let Some(incident) = self.incidents.open_of_mut(name) {
+            incident.failures += failures;
+        }
         let step = if reopened { IncidentStep::Reopened } else { IncidentStep::Opened };
         self.tell(name, step, now);
     }
@@ -321,28 +332,23 @@ impl Ledger {
         if held.is_some_and(|breaker| breaker.critical && breaker.state != CircuitState::Closed) {
             return;
         }
-        if self.incidents.open_of(name).is_some_and(|open| open.has_downtime()) {
+        if self.incidents.open_of(name).is_some_and(Incident::has_downtime) {
             self.resolve(name, since);
         }
     }
 
     fn resolve(&mut self, name: &str, end: Moment) {
-        let Some(incident) = self.incidents.open_of(name) else { return };
-        let end = end.max(incident.start());
-        incident.end_time = Some(end.to_datetime());
-        incident.resolved = true;
-        self.tell(name, IncidentStep::Resolved, end);
+        let Some(resolved) = self.incidents.resolve(name, end).cloned() else { return };
+        let seconds = self.duration_seconds(&resolved, end);
+        let incident = Incident { duration_seconds: seconds, ..resolved };
+        self.incidents.restore(incident.clone());
+        self.facts.push(Fact::Incident { step: IncidentStep::Resolved, incident });
     }
 
-    /// Puts the component's latest incident among the facts, with its duration up to `now`.
+    /// Puts the component's open incident among the facts.
     fn tell(&mut self, name: &str, step: IncidentStep, now: Moment) {
-        let Some(mut incident) =
-            self.incidents.iter().rev().find(|incident| &*incident.component == name).cloned()
-        else {
-            return;
-        };
-        incident.duration_seconds = self.duration_seconds(&incident, now);
-        self.incidents.restore(incident.clone());
+        let Some(incident) = self.incidents.open_of(name) else { return };
+        let incident = self.up_to_date(incident, now);
         self.facts.push(Fact::Incident { step, incident });
     }
 
@@ -410,16 +416,13 @@ impl Ledger {
         event: &BreakerEvent,
         now: Moment,
     ) {
-        if let Some(incident) = self.incidents.open_of(name) {
+        if let Some(incident) = self.incidents.open_of_mut(name) {
             incident.failures += 1;
             return;
         }
         let severity = if critical { Severity::Critical } else { Severity::Minor };
         let error = format!("circuit breaker `{name}` opened: {}", event.cause);
-        let (incident, reopened) = self.incidents.open(name, severity, at, now, Some(error));
-        incident.failures += 1;
-        let step = if reopened { IncidentStep::Reopened } else { IncidentStep::Opened };
-        self.tell(name, step, now);
+        self.open(name, severity, at, 1, Some(error), now);
     }
 
     /// Works the component's timeline out again from `at` on, and the system's with it.
@@ -477,15 +480,16 @@ impl Ledger {
     /// What time alone brings about: the end of the startup grace, of a critical breaker's open
     /// time, of the time that a check may be silent.
     pub(crate) fn advance(&mut self, now: Moment) {
-        let names: Vec<_> = self.components.keys().cloned().collect();
-        for name in names {
+        let (grace_over, components) = (self.started || now >= self.grace_until, &self.components);
+        let due = components.values().filter(|component| component.is_due(now, grace_over));
+        let due: Vec<_> = due.map(|component| component.name.clone()).collect();
+        for name in due {
             self.advance_component(&name, now);
         }
     }
 
     fn advance_component(&mut self, name: &Arc<str>, now: Moment) {
         let grace_until = self.grace_until;
-        let grace_over = self.started || now >= grace_until;
         let Some(component) = self.components.get_mut(name) else { return };
         if let Some(breaker) = &mut component.breaker
             && let Some(until) = breaker.down_until.filter(|until| *until <= now)
@@ -503,7 +507,7 @@ impl Ledger {
             check.status = HealthStatus::Unknown;
             check.track.set_from(since, ComponentState::Unobserved);
             self.rebuild(name, since, now);
-        } else if check.in_grace && grace_over {
+        } else if check.in_grace && (self.started || now >= grace_until) {
             check.in_grace = false;
             let since = check.last_started.map_or(now, |started| started.max(grace_until)).min(now);
             check.track.set_from(since, ComponentState::Down);
@@ -674,12 +678,16 @@ impl Ledger {
     pub(crate) fn incidents(&self, window: Window, now: Moment) -> Vec<Incident> {
         let span = window.span(Moment(i64::MIN), now.after(Duration::from_millis(1)));
         let listed = self.incidents.iter().filter(|incident| incident.overlaps(span));
-        listed.map(|incident| self.up_to_date(incident, now)).collect()
+        let mut listed: Vec<_> = listed.map(|incident| self.up_to_date(incident, now)).collect();
+        listed.sort_by(|a, b| a.id.cmp(&b.id));
+        listed
     }
 
     pub(crate) fn active_incidents(&self, now: Moment) -> Vec<Incident> {
-        let open = self.incidents.iter().filter(|incident| !incident.resolved);
-        open.map(|incident| self.up_to_date(incident, now)).collect()
+        let mut open: Vec<_> =
+            self.incidents.active().map(|incident| self.up_to_date(incident, now)).collect();
+        open.sort_by(|a, b| a.id.cmp(&b.id));
+        open
     }
 
     fn up_to_date(&self, incident: &Incident, now: Moment) -> Incident {

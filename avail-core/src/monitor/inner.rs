@@ -142,17 +142,24 @@ impl Inner {
         self.elapsed_since(self.started_at)
     }
 
-    /// Runs `work` on the ledger, brought up to this moment, and tells what follows from it: each
-    /// second by the pulse, and whenever somebody asks. It is
-    /// told under the lock, so that history and events have one order; telling waits for nobody.
+    /// Runs `work` on the ledger, with all that time alone has brought about since: what questions
+    /// need, and the pulse does each second.
     pub(super) fn with_ledger<R>(&self, work: impl FnOnce(&mut Ledger, Moment) -> R) -> R {
+        self.update(|ledger, now| {
+            ledger.advance(now);
+            work(ledger, now)
+        })
+    }
+
+    /// Runs `work` on the ledger, and tells what follows from it. It is told under the lock, so
+    /// that history and events have one order; telling waits for nobody.
+    fn update<R>(&self, work: impl FnOnce(&mut Ledger, Moment) -> R) -> R {
         let mut ledger = lock(&self.ledger);
         if let Some((from, to)) = self.clock.follow_jump() {
             tracing::warn!(seconds = to.since(from) / 1000, "the clock jumped ahead");
             ledger.skip(from, to);
         }
         let now = self.clock.now();
-        ledger.advance(now);
         let result = work(&mut ledger, now);
         for fact in ledger.take_facts() {
             self.tell(fact, now);
@@ -205,7 +212,7 @@ impl Inner {
         let name = result.component.clone();
         self.remember(result.clone());
         self.announce(Event::CheckCompleted(result.clone()));
-        self.with_ledger(|ledger, now| {
+        self.update(|ledger, now| {
             ledger.record(result, now);
             ledger.is_undecided(&name)
         })
@@ -232,7 +239,7 @@ impl Inner {
     }
 
     fn breaker_changed(&self, event: &BreakerEvent) {
-        self.with_ledger(|ledger, now| ledger.breaker_changed(event, now));
+        self.update(|ledger, now| ledger.breaker_changed(event, now));
         self.announce(Event::BreakerChanged(event.clone()));
     }
 

@@ -9,7 +9,7 @@ use super::checks::{CheckCounts, CheckHistory};
 use super::moment::{Moment, Span};
 use super::timeline::{ComponentState, Timeline, overlay};
 use crate::breaker::CircuitState;
-use crate::health::hysteresis::Hysteresis;
+use crate::health::hysteresis::{Decision, Hysteresis};
 use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe, Schedule};
 
 /// So many changes of a check or a breaker are kept beside the merged timeline: enough to go back
@@ -52,6 +52,55 @@ impl CheckSide {
             last_completed: None,
             in_grace: false,
         }
+    }
+
+    /// Takes a completed run into account. Gives when it started, what it decides, and from when on
+    /// the track has changed, if it has.
+    pub(crate) fn take_run(
+        &mut self,
+        run: &HealthCheckResult,
+        in_grace: bool,
+        now: Moment,
+    ) -> (Moment, Decision, Option<Moment>) {
+        let began = Moment::from(run.timestamp);
+        let started = self.last_started.map_or(began, |last| began.max(last)).min(now);
+        self.last_started = Some(started);
+        self.last_completed = Some(now);
+        let success = run.status.is_up();
+        let decision = self.hysteresis.apply(success, started);
+        let from = match decision {
+            Decision::Up(since) => {
+                self.in_grace = false;
+                since
+            }
+            Decision::Down(since, _) => {
+                self.in_grace = in_grace;
+                since
+            }
+            Decision::Unchanged => started,
+        };
+        let decided = if success { self.hysteresis.is_up() } else { self.hysteresis.is_down() };
+        let changed = decided && {
+            self.status = run.status;
+            self.track.set_from(from, self.state_of(run.status))
+        };
+        (started, decision, changed.then_some(from))
+    }
+
+    fn state_of(&self, status: HealthStatus) -> ComponentState {
+        match status {
+            HealthStatus::Healthy => ComponentState::Up,
+            HealthStatus::Degraded => ComponentState::Degraded,
+            _ if self.in_grace => ComponentState::Unobserved,
+            _ => ComponentState::Down,
+        }
+    }
+
+    /// Nobody has looked since then: a streak that had begun before is broken off.
+    pub(crate) fn went_silent(&mut self, since: Moment) {
+        self.status = HealthStatus::Unknown;
+        self.hysteresis.break_off();
+        self.track.set_from(since, ComponentState::Unobserved);
     }
 
     /// Since when nobody has looked, if that is too long and not yet shown.

@@ -1,7 +1,7 @@
 //! All components, the system and the process: what happens goes in with its time, and what
 //! follows from it comes out as facts, for the history and for whoever listens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,13 +79,51 @@ impl CheckTerms {
     }
 }
 
+/// Which critical components can make the system something else than up, from a given moment on:
+/// those that are not up, and those that changed after it. The others need not be looked at, however
+/// many there are.
+#[derive(Debug, Default)]
+struct CriticalSet {
+    not_up: BTreeSet<Arc<str>>,
+    by_last_change: BTreeSet<(Moment, Arc<str>)>,
+    known: BTreeMap<Arc<str>, Moment>,
+}
+
+impl CriticalSet {
+    /// The component has changed, or joined, or left.
+    fn update(&mut self, component: &Component) {
+        let name = &component.name;
+        if let Some(before) = self.known.remove(name) {
+            self.by_last_change.remove(&(before, name.clone()));
+            self.not_up.remove(name);
+        }
+        let Some(member) = component.member.filter(|_| component.is_critical()) else { return };
+        let (changed, state) = component.timeline.last();
+        let last = if member.to < Moment::MAX { changed.max(member.to) } else { changed };
+        self.known.insert(name.clone(), last);
+        self.by_last_change.insert((last, name.clone()));
+        if state != ComponentState::Up && member.to == Moment::MAX {
+            self.not_up.insert(name.clone());
+        }
+    }
+
+    fn matters_since(&self, at: Moment) -> BTreeSet<&Arc<str>> {
+        let after = Moment(at.0.saturating_add(1));
+        let changed = self.by_last_change.range((after, Arc::from(""))..).map(|(_, name)| name);
+        changed.chain(&self.not_up).collect()
+    }
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Ledger {
     boot: Moment,
     grace_until: Moment,
+    /// Critical checks that have never passed in this boot; empty: started.
+    waited_for: BTreeSet<Arc<str>>,
     started: bool,
     components: BTreeMap<Arc<str>, Component>,
+    critical: CriticalSet,
     system: Timeline,
     process: Timeline,
     incidents: IncidentLog,
@@ -98,8 +136,10 @@ impl Ledger {
         Ledger {
             boot: origin,
             grace_until: origin,
+            waited_for: BTreeSet::new(),
             started: false,
             components: BTreeMap::new(),
+            critical: CriticalSet::default(),
             system: Timeline::new(origin, ComponentState::Unobserved),
             process: Timeline::new(origin, ComponentState::Unobserved),
             incidents: IncidentLog::default(),
@@ -113,6 +153,8 @@ impl Ledger {
         self.boot = now;
         self.grace_until = now.after(grace);
         self.started = false;
+        self.waited_for.clear();
+        self.critical = CriticalSet::default();
         if let Some((last_sign, clean)) = before {
             self.interrupt(last_sign, now, clean);
         }
@@ -141,6 +183,9 @@ impl Ledger {
     pub(crate) fn join_check(&mut self, name: &Arc<str>, terms: CheckTerms, now: Moment) {
         let component = self.component(name, now);
         component.check = Some(CheckSide::new(terms.critical, terms.probe, terms.schedule, now));
+        if terms.critical && !self.started {
+            self.waited_for.insert(name.clone());
+        }
         self.rebuild(name, now, now);
     }
 
@@ -184,12 +229,14 @@ impl Ledger {
             if let Some(member) = &mut component.member {
                 member.to = now;
             }
+            self.critical.update(component);
             self.resolve(name, now);
             self.rebuild_system(now, now);
         } else {
             let name = component.name.clone();
             self.rebuild(&name, now, now);
         }
+        self.waited_for.remove(name);
         self.see_whether_started();
     }
 
@@ -213,74 +260,36 @@ impl Ledger {
         }
         let critical = component.is_critical();
         let Some(check) = &mut component.check else { return };
-
-        let began = Moment::from(result.timestamp);
-        let started = check.last_started.map_or(began, |last| began.max(last)).min(now);
-        let success = result.status.is_up();
-        let level = match result.status {
-            HealthStatus::Degraded => ComponentState::Degraded,
-            _ => ComponentState::Up,
-        };
         let first = check.last_completed.is_none();
-        let was_stale = check.status == HealthStatus::Unknown && !first;
-        check.last_started = Some(started);
-        check.last_completed = Some(now);
-        let decision = check.hysteresis.apply(success, started);
-        let mut changed_from = None;
-        match decision {
-            Decision::Up(since) => {
-                check.in_grace = false;
-                check.status = result.status;
-                check.track.set_from(since, level);
-                changed_from = Some(since);
-            }
-            Decision::Down(since, _) => {
-                check.in_grace = in_grace;
-                check.status = HealthStatus::Unhealthy;
-                let state =
-                    if in_grace { ComponentState::Unobserved } else { ComponentState::Down };
-                check.track.set_from(since, state);
-                changed_from = Some(since);
-            }
-            Decision::Unchanged if success && check.hysteresis.is_up() => {
-                check.status = result.status;
-                if check.track.last().1 != level {
-                    check.track.set_from(started, level);
-                    changed_from = Some(started);
-                }
-            }
-            Decision::Unchanged if !success && check.hysteresis.is_down() => {
-                check.status = HealthStatus::Unhealthy;
-                if was_stale && !check.in_grace {
-                    check.track.set_from(started, ComponentState::Down);
-                    changed_from = Some(started);
-                }
-            }
-            Decision::Unchanged => {}
-        }
-        let error = result.error.clone();
+        let (started, decision, changed) = check.take_run(&result, in_grace, now);
+        let (success, error) = (result.status.is_up(), result.error.clone());
         component.last_run = Some(result);
-        if first && component.member.is_none_or(|member| member.to < Moment::MAX) {
+        let joins = first && component.member.is_none_or(|member| member.to < Moment::MAX);
+        if joins {
             component.member = Some(Span::new(started, Moment::MAX));
-            changed_from = Some(changed_from.map_or(started, |from| from.min(started)));
         }
-        if let Some(from) = changed_from {
+        if let Some(from) = changed.or(joins.then_some(started)) {
             self.rebuild(&name, from, now);
         }
         match decision {
             Decision::Down(since, failures) if !in_grace => {
                 self.went_down(&name, critical, since, u64::from(failures), error, now);
             }
-            Decision::Up(since) => self.came_up(&name, since),
-            _ if !success => {
-                if let Some(incident) = self.incidents.open_of_mut(&name) {
-                    incident.failures += 1;
-                }
+            Decision::Up(since) => {
+                self.waited_for.remove(&name);
+                self.came_up(&name, since);
             }
+            _ if !success => self.failed_again(&name),
             _ => {}
         }
         self.show(&name, now);
         self.see_whether_started();
+    }
+
+    fn failed_again(&mut self, name: &str) {
+        if let Some(incident) = self.incidents.open_of_mut(name) {
+            incident.failures += 1;
+        }
     }
 
     fn in_grace(&self, name: &str, now: Moment) -> bool {
@@ -431,7 +440,9 @@ impl Ledger {
         for (at, state) in component.rebuild(at, now) {
             self.facts.push(Fact::State { component: Some(name.clone()), at, state });
         }
-        if component.is_critical() && component.member.is_some() {
+        let counts = component.is_critical() && component.member.is_some();
+        if counts {
+            self.critical.update(component);
             self.rebuild_system(at, now);
         }
         self.show(name, now);
@@ -439,8 +450,10 @@ impl Ledger {
 
     fn rebuild_system(&mut self, at: Moment, now: Moment) {
         let at = at.max(self.boot);
-        let critical = self.components.values().filter(|component| component.is_critical());
-        let parts = critical.filter_map(|component| Some((&component.timeline, component.member?)));
+        let matter = self.critical.matters_since(at).into_iter();
+        let matter = matter.filter_map(|name| self.components.get(name));
+        let parts = matter.filter_map(|component| Some((&component.timeline, component.member?)));
+        // Where nothing else is said the process's own time shows: it is up.
         let process = (&self.process, Span::new(self.boot, Moment::MAX));
         let parts: Vec<_> = parts.chain([process]).collect();
         let span = Span::new(at, now.after(Duration::from_millis(1)));
@@ -463,10 +476,7 @@ impl Ledger {
     }
 
     fn see_whether_started(&mut self) {
-        let passed = |component: &Component| {
-            component.check.as_ref().is_none_or(|c| !c.critical || c.hysteresis.is_up())
-        };
-        if !self.started && self.components.values().all(passed) {
+        if !self.started && self.waited_for.is_empty() {
             self.started = true;
             self.facts.push(Fact::Started);
         }
@@ -504,8 +514,7 @@ impl Ledger {
         if let Some(since) =
             check.stale_since(now).filter(|_| check.status != HealthStatus::Unknown)
         {
-            check.status = HealthStatus::Unknown;
-            check.track.set_from(since, ComponentState::Unobserved);
+            check.went_silent(since);
             self.rebuild(name, since, now);
         } else if check.in_grace && (self.started || now >= grace_until) {
             check.in_grace = false;

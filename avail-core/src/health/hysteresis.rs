@@ -61,6 +61,11 @@ impl Hysteresis {
         if success { Decision::Up(since) } else { Decision::Down(since, count) }
     }
 
+    /// A streak that has decided nothing yet begins anew.
+    pub(crate) fn break_off(&mut self) {
+        self.against = None;
+    }
+
     pub(crate) fn is_down(&self) -> bool {
         self.side == Side::Down
     }

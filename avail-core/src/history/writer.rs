@@ -24,6 +24,8 @@ const QUEUE: usize = 4_096;
 const QUEUE_FOR_SAMPLES: usize = QUEUE * 3 / 4;
 /// How many lines are kept for another attempt while the disk takes none.
 const KEPT: usize = 4_096;
+/// How many records go into one write.
+const BATCH: usize = 1_024;
 /// How often lines that could not be written are tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the end of the process waits for the disk.
@@ -217,24 +219,28 @@ struct Scribe {
 impl Scribe {
     fn run(&mut self, inbox: &mpsc::Receiver<Message>) {
         loop {
-            let message = match inbox.recv_timeout(RETRY) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout) if self.kept.is_empty() => continue,
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            match message {
-                Some(Message { ts, record }) => {
-                    self.shared.waiting.fetch_sub(1, Relaxed);
-                    self.note_losses(ts);
-                    let durable = record.is_durable();
-                    self.keep(ts, record);
+            match inbox.recv_timeout(RETRY) {
+                Ok(first) => {
+                    let durable = self.take(first);
+                    // What has come meanwhile goes with it, in one write and at most one fsync.
+                    let more = inbox.try_iter().take(BATCH);
+                    let durable = more.fold(durable, |durable, next| self.take(next) || durable);
                     self.write(durable);
                 }
-                None => self.write(true),
+                Err(RecvTimeoutError::Timeout) if self.kept.is_empty() => {}
+                Err(RecvTimeoutError::Timeout) => self.write(true),
+                Err(RecvTimeoutError::Disconnected) => return self.write(true),
             }
         }
-        self.write(true);
+    }
+
+    /// Gives whether the record must be on the disk before anything else is done.
+    fn take(&mut self, Message { ts, record }: Message) -> bool {
+        self.shared.waiting.fetch_sub(1, Relaxed);
+        self.note_losses(ts);
+        let durable = record.is_durable();
+        self.keep(ts, record);
+        durable
     }
 
     fn note_losses(&mut self, ts: Moment) {

@@ -153,7 +153,7 @@ impl Inner {
 
     /// Runs `work` on the ledger, and tells what follows from it. It is told under the lock, so
     /// that history and events have one order; telling waits for nobody.
-    fn update<R>(&self, work: impl FnOnce(&mut Ledger, Moment) -> R) -> R {
+    pub(super) fn update<R>(&self, work: impl FnOnce(&mut Ledger, Moment) -> R) -> R {
         let mut ledger = lock(&self.ledger);
         if let Some((from, to)) = self.clock.follow_jump() {
             tracing::warn!(seconds = to.since(from) / 1000, "the clock jumped ahead");

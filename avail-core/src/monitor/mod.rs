@@ -91,7 +91,7 @@ impl AvailabilityMonitor {
         Fut::Output: IntoHealth,
     {
         let name = name.into();
-        let (timeout, degraded_after) = self.inner.with_ledger(|ledger, _| ledger.limits(&name));
+        let (timeout, degraded_after) = self.inner.update(|ledger, _| ledger.limits(&name));
         let (timestamp, tick) = self.inner.moment();
         let ended = run_here(async { check().await.into_health() }, timeout).await;
         let latency = self.inner.elapsed_since(tick);

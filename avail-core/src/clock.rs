@@ -33,6 +33,11 @@ impl Tick {
         Tick(self.0.saturating_add(nanos(delay)))
     }
 
+    /// The time since the first clock read of the process: as good as its start.
+    pub(crate) fn age(self) -> Duration {
+        Duration::from_nanos(self.0).saturating_sub(Self::LEAD)
+    }
+
     /// The time since `earlier`; zero if that lies ahead.
     pub(crate) fn since(self, earlier: Tick) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::breaker::ParseModeError;
 use crate::health::CheckError;
 use crate::site::SiteConflict;
 
@@ -33,6 +34,9 @@ pub enum MonitorError {
     /// A check can't work as it is declared.
     #[error(transparent)]
     Check(#[from] CheckError),
+    /// `AVAIL_BREAKERS` does not say what it may.
+    #[error("the environment variable AVAIL_BREAKERS: {0}")]
+    Mode(#[from] ParseModeError),
     /// The target is no percentage.
     #[error("the availability target is {target}, and must be above 0 and at most 100")]
     #[non_exhaustive]

@@ -259,6 +259,10 @@ impl Timeline {
                 _ => {}
             }
         }
+        // One that ends at this very moment has no span of its own yet.
+        if let Some(last) = outages.last_mut().filter(|_| self.at(now).serves()) {
+            last.open = false;
+        }
         outages
     }
 }

@@ -9,6 +9,7 @@ use super::inner::{Inner, Terms};
 use super::{AvailabilityMonitor, HISTORY};
 use crate::availability::Moment;
 use crate::availability::ledger::{CheckTerms, Ledger};
+use crate::breaker::fleet::mode_from_environment;
 use crate::error::MonitorError;
 use crate::health::{HealthCheck, Probe, Schedule};
 use crate::history::RecoveryReport;
@@ -127,13 +128,14 @@ impl AvailabilityMonitorBuilder {
     ///
     /// # Errors
     ///
-    /// [`MonitorError`] where two checks have one name, attributes contradict each other, a check
-    /// or the target can't work as declared, or the history file can't be used.
+    /// [`MonitorError`] where two checks have one name, attributes contradict each other, a check,
+    /// the target or `AVAIL_BREAKERS` can't work as given, or the history file can't be used.
     pub async fn start(self) -> Result<AvailabilityMonitor, MonitorError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| MonitorError::NoRuntime)?;
         if !(self.target > 0.0 && self.target <= 100.0) {
             return Err(MonitorError::Target { target: self.target });
         }
+        mode_from_environment()?;
         let registry = self.breakers.clone().unwrap_or_else(CircuitBreakerRegistry::global);
         if let Some(conflict) = registry.conflicts().into_iter().next() {
             return Err(MonitorError::ConflictingBreakers(Box::new(conflict)));

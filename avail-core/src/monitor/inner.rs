@@ -52,7 +52,6 @@ pub(super) struct Terms {
 pub(crate) struct Inner {
     pub(super) terms: Terms,
     clock: SteadyClock,
-    started_at: Tick,
     ledger: Mutex<Ledger>,
     recent: Mutex<VecDeque<HealthCheckResult>>,
     tasks: Mutex<HashMap<Arc<str>, AbortHandle>>,
@@ -89,7 +88,6 @@ impl Inner {
         tracing::debug!(boot = %history.boot, ?recovery, "the monitor starts");
         Inner {
             terms,
-            started_at: clock.tick(),
             heartbeat: AtomicU64::new(clock.tick().as_nanos()),
             clock,
             ledger: Mutex::new(ledger),
@@ -139,7 +137,7 @@ impl Inner {
     }
 
     pub(super) fn uptime(&self) -> Duration {
-        self.elapsed_since(self.started_at)
+        self.clock.tick().age()
     }
 
     /// Runs `work` on the ledger, with all that time alone has brought about since: what questions

@@ -213,7 +213,7 @@ impl AvailabilityMonitor {
         self.inner.terms.target
     }
 
-    /// How long it has been running.
+    /// How long the process has been running.
     pub fn uptime(&self) -> Duration {
         self.inner.uptime()
     }

@@ -21,7 +21,7 @@ pub struct SystemStatus {
     pub status: HealthStatus,
     /// When this was so.
     pub timestamp: DateTime<Utc>,
-    /// Seconds since the monitor started.
+    /// Seconds since the process started.
     pub uptime_seconds: f64,
     /// The system's availability of the last 24 hours; `None` where nothing was observed.
     pub availability_percentage: Option<f64>,

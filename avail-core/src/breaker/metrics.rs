@@ -10,6 +10,7 @@ use super::config::CircuitBreakerConfig;
 use super::error::OpenReason;
 use super::machine::RejectedBy;
 use super::overrides::{ActiveOverride, Mode};
+use super::shards::Sharded;
 use super::state::CircuitState;
 
 /// How a call ended: the index of its counter.
@@ -29,15 +30,16 @@ pub enum End {
 /// Lifetime counters. Each only grows; none guards other memory, hence relaxed throughout.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    ends: [AtomicU64; 8],
+    ends: Sharded<8>,
     rejections: [AtomicU64; 3],
     transitions: [[AtomicU64; 3]; 3],
     would_open: AtomicU64,
 }
 
 impl Counters {
+    #[inline]
     pub(crate) fn count(&self, end: End) {
-        self.ends[end as usize].fetch_add(1, Ordering::Relaxed);
+        self.ends.count(end as usize);
     }
 
     pub(crate) fn count_rejection(&self, by: RejectedBy) {
@@ -53,7 +55,7 @@ impl Counters {
     }
 
     fn end(&self, end: End) -> u64 {
-        self.ends[end as usize].load(Ordering::Relaxed)
+        self.ends.sum(end as usize)
     }
 
     pub(crate) fn calls(&self) -> CallCounts {

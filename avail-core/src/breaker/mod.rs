@@ -17,7 +17,9 @@ mod machine;
 mod metrics;
 mod overrides;
 mod permit;
+mod shards;
 mod state;
+mod window;
 
 #[cfg(all(test, avail_loom))]
 mod loom_tests;

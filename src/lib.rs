@@ -1,7 +1,125 @@
-//! avail.
+//! Makes a service's availability visible and defends it, by annotation alone.
+//!
+//! # A tutorial
+//!
+//! ## Guard a call
+//!
+//! `#[circuit_breaker]` goes on any function that returns a `Result`, async or not, free or a
+//! method. Its signature stays as it is: a call that the breaker rejects returns the function's own
+//! error type, which says how to hold the breaker's:
+//!
+//! ```
+//! # #[cfg(feature = "macros")] mod example {
+//! use avail::CircuitBreakerError;
+//!
+//! #[derive(Debug)]
+//! enum StorageError {
+//!     Unavailable(CircuitBreakerError),
+//!     Missing(u64),
+//! }
+//!
+//! impl From<CircuitBreakerError> for StorageError {
+//!     fn from(error: CircuitBreakerError) -> Self {
+//!         StorageError::Unavailable(error)
+//!     }
+//! }
+//!
+//! #[avail::circuit_breaker(name = "storage", failure_threshold = 5, timeout = "30s")]
+//! async fn fetch(id: u64) -> Result<Vec<u8>, StorageError> {
+//!     Err(StorageError::Missing(id))
+//! }
+//! # }
+//! ```
+//!
+//! After five failures in a row the breaker is *open*: calls are rejected at once. When the timeout
+//! is over one call passes as a probe, and after two good probes the breaker is *closed* again.
+//! Where there is something better than an error, `fallback = …` says what.
+//!
+//! ## Look at a component
+//!
+//! `#[health_check]` goes on a function without arguments. It runs at once, and then as often as
+//! `interval` says. A check and a breaker of one name are one component.
+//!
+//! ```
+//! # #[cfg(feature = "macros")] mod example {
+//! #[avail::health_check(name = "storage", interval = "10s")]
+//! async fn storage_answers() -> std::io::Result<()> {
+//!     // Do what a caller would do, and no more than it takes to know.
+//!     Ok(())
+//! }
+//! # }
+//! ```
+//!
+//! ## Start
+//!
+//! Nothing is registered by hand: [`AvailabilityMonitor`] finds both.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), avail::MonitorError> {
+//! use avail::{AvailabilityMonitor, Window};
+//!
+//! # let folder = tempfile::tempdir().expect("a folder");
+//! # let history = folder.path().join("availability_history.jsonl");
+//! let monitor = AvailabilityMonitor::builder()
+//!     .history_file(history) // what happened outlives the process
+//!     .start()
+//!     .await?;
+//!
+//! let day = monitor.availability_metrics(Window::HOURS_24);
+//! println!("{} % available, {} incidents", day.percentage_text(), day.incidents);
+//! for incident in monitor.active_incidents() {
+//!     println!("{} is down: {:?}", incident.component, incident.error);
+//! }
+//! monitor.stop().await;
+//! # Ok(()) }
+//! ```
+//!
+//! ## Show it
+//!
+//! With the feature `http`, [`http::Server`](crate::http) answers at `/health`, `/readiness`,
+//! `/liveness`, `/metrics` and `/incidents`, on a thread of its own. An application that serves HTTP
+//! already takes `http::service` or, with the feature `axum`, `http::router`.
+//!
+//! ## Act on it
+//!
+//! [`AvailabilityMonitor::subscribe`] tells of every incident as it opens and as it is resolved.
+//!
+//! # What the figures mean
+//!
+//! Downtime starts with the first failing run of a check and ends with the first good one: a
+//! threshold delays the signal, not the arithmetic. Time in which nobody looked counts for nothing,
+//! and is shown as such. After a crash the process itself was down; after a clean stop it was not.
+//! The formulas stand at [`AvailabilityMetrics`].
+//!
+//! # In tests
+//!
+//! With the feature `test-util`, `avail::testing::isolated()` gives a test a registry of its own and
+//! a clock that follows tokio's paused time, so that a breaker which one test trips harms no other.
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `macros` | the attributes [`circuit_breaker`](macro@crate::circuit_breaker) and [`health_check`](macro@crate::health_check) | yes |
+//! | `http` | the endpoints and their server | no |
+//! | `axum` | the endpoints as a router for axum | no |
+//! | `test-util` | a registry and a clock of its own for each test | no |
+//! | `full` | `macros`, `http` and `axum` | no |
+//!
+//! # Known limits
+//!
+//! What the linker drops can't be found before it is called: a crate that stands in `Cargo.toml` and
+//! is never named (`use my_lib as _;` mends it), and release `staticlib`s that a foreign linker
+//! links without `--whole-archive`.
 
+#[doc(inline)]
 pub use avail_core::*;
 #[cfg(feature = "http")]
 pub use avail_http as http;
 #[cfg(feature = "macros")]
-pub use avail_macros::*;
+pub use avail_macros::{circuit_breaker, health_check};
+
+/// The README's quick start compiles.
+#[cfg(all(doctest, feature = "http", feature = "macros"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

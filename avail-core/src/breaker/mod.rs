@@ -106,6 +106,7 @@ impl CircuitBreaker {
         fleet: Arc<Fleet>,
         registry_listeners: Option<Arc<Listeners>>,
     ) -> Self {
+        let config = config.bounded();
         let own = config.shadow.then(|| {
             let options = OverrideOptions::reason("declared in shadow");
             ActiveOverride::new(Override::Shadow, options, clock.wall()).0

@@ -1,6 +1,7 @@
 //! Every living breaker, so that the switch for all reaches each of them at once.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -78,10 +79,12 @@ impl Fleet {
     }
 }
 
-/// What `AVAIL_BREAKERS` asks for; [`Mode::On`] where it is not set.
-pub(crate) fn mode_from_environment() -> Result<Mode, ParseModeError> {
-    match std::env::var(MODE_VARIABLE) {
-        Ok(text) => text.parse(),
-        Err(_) => Ok(Mode::On),
+impl Mode {
+    /// What the value of `AVAIL_BREAKERS` asks for; on where there is none.
+    pub(crate) fn from_environment(value: Option<OsString>) -> Result<Mode, ParseModeError> {
+        match value {
+            Some(text) if !text.is_empty() => text.to_string_lossy().parse(),
+            _ => Ok(Mode::On),
+        }
     }
 }

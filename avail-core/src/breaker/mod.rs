@@ -30,6 +30,7 @@ mod tests;
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -108,6 +109,7 @@ impl CircuitBreaker {
         fleet: Arc<Fleet>,
         registry_listeners: Option<Arc<Listeners>>,
     ) -> Self {
+        let config = config.bounded();
         let own = config.shadow.then(|| {
             let options = OverrideOptions::reason("declared in shadow");
             ActiveOverride::new(Override::Shadow, options, clock.wall()).0
@@ -381,7 +383,9 @@ impl Inner {
     pub(crate) fn deliver(&self) {
         let mut next = self.machine.next_change(true);
         while let Some(change) = next {
-            self.tell(change);
+            // What listens, and what takes log lines, is the user's: this call is none of its
+            // business, and the next change is to be told all the same.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.tell(change)));
             next = self.machine.next_change(false);
         }
     }

@@ -9,6 +9,7 @@
 //! | `events`, `metrics`, `error` | what it tells |
 //! | `fleet` | the switch for all breakers |
 
+mod builder;
 mod config;
 mod error;
 mod events;
@@ -35,9 +36,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub use self::config::{
-    CancelFailure, CircuitBreakerConfig, CircuitBreakerConfigBuilder, ConfigError,
-};
+pub use self::builder::{CircuitBreakerConfigBuilder, ConfigError};
+pub use self::config::{CancelFailure, CircuitBreakerConfig, RateWindow};
 pub use self::error::{CallError, CircuitBreakerError, OpenReason};
 pub use self::events::{BreakerEvent, Cause, Subscription};
 pub use self::metrics::{CallCounts, CircuitBreakerMetrics, RejectionCounts, TransitionCount};

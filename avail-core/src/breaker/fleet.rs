@@ -69,6 +69,12 @@ impl Fleet {
         }
     }
 
+    /// How many living breakers it knows.
+    #[cfg(all(test, feature = "test-util"))]
+    pub(crate) fn size(&self) -> usize {
+        self.lock().members.len()
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         // Relaxed: a flag that guards no other memory.
         self.draining.load(Ordering::Relaxed)

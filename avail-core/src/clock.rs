@@ -1,5 +1,6 @@
 //! Where the time comes from: read once at the edge, then passed down as a value.
 
+use std::num::NonZeroU64;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -11,21 +12,24 @@ static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// A point in monotonic time: nanoseconds since one second before the first clock read of the
 /// process, so that it is never zero and fits an atomic integer for 584 years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Tick(u64);
+pub(crate) struct Tick(NonZeroU64);
 
 impl Tick {
     const LEAD: Duration = Duration::from_secs(1);
 
+    /// Zero is as good as one: no clock has ever shown either.
+    #[inline]
     pub(crate) fn from_nanos(nanos: u64) -> Self {
-        Tick(nanos)
+        Tick(NonZeroU64::new(nanos).unwrap_or(NonZeroU64::MIN))
     }
 
+    #[inline]
     pub(crate) fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get()
     }
 
     fn since_origin(elapsed: Duration) -> Self {
-        Tick(nanos(elapsed.saturating_add(Self::LEAD)))
+        Tick::from_nanos(nanos(elapsed.saturating_add(Self::LEAD)))
     }
 
     /// This point moved forward; the far end of time instead of an overflow.
@@ -35,17 +39,17 @@ impl Tick {
 
     /// The time since the first clock read of the process: as good as its start.
     pub(crate) fn age(self) -> Duration {
-        Duration::from_nanos(self.0).saturating_sub(Self::LEAD)
+        Duration::from_nanos(self.as_nanos()).saturating_sub(Self::LEAD)
     }
 
     /// The time since `earlier`; zero if that lies ahead.
     pub(crate) fn since(self, earlier: Tick) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.as_nanos().saturating_sub(earlier.as_nanos()))
     }
 }
 
 /// A duration in whole nanoseconds, capped instead of wrapped.
-fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

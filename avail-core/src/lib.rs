@@ -27,7 +27,8 @@ pub use self::breaker::{
     ActiveOverride, BreakerEvent, CallCounts, CallError, CancelFailure, Cause, CircuitBreaker,
     CircuitBreakerConfig, CircuitBreakerConfigBuilder, CircuitBreakerError, CircuitBreakerMetrics,
     CircuitState, ConfigError, Mode, OpenReason, Outcome, Override, OverrideOptions,
-    ParseModeError, Permit, RejectionCounts, Subscription, TransitionCount, mode, set_mode,
+    ParseModeError, Permit, RateWindow, RejectionCounts, Subscription, TimeInState,
+    TransitionCount, mode, set_mode,
 };
 pub use self::error::MonitorError;
 pub use self::health::{

@@ -147,7 +147,7 @@ impl BreakerSettings {
     pub(crate) fn config(&self) -> CircuitBreakerConfig {
         let default = CircuitBreakerConfig::default();
         CircuitBreakerConfig {
-            failure_threshold: self.failure_threshold.unwrap_or(default.failure_threshold),
+            failure_threshold: self.failure_threshold.or(default.failure_threshold),
             success_threshold: self.success_threshold.unwrap_or(default.success_threshold),
             timeout: self.timeout.unwrap_or(default.timeout),
             reset_timeout: self.reset_timeout.unwrap_or(default.reset_timeout),

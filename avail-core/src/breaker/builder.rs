@@ -331,7 +331,10 @@ mod tests {
                 "`success_threshold` is 16384, and may be at most 16383",
             ),
             (base().failure_rate(0.0), "`failure_rate` is 0, and must be above 0 and at most 1"),
-            (base().failure_rate(f64::NAN), "`failure_rate` is NaN, and must be above 0 and at most 1"),
+            (
+                base().failure_rate(f64::NAN),
+                "`failure_rate` is NaN, and must be above 0 and at most 1",
+            ),
             (
                 base().slow_call(SECOND).slow_call_rate(1.5),
                 "`slow_call_rate` is 1.5, and must be above 0 and at most 1",
@@ -347,10 +350,7 @@ mod tests {
             (base().window(0), "`window` must be at least 1"),
             (base().window(Duration::ZERO), "`window` must be longer than zero"),
             (base().min_calls(0), "`min_calls` must be at least 1"),
-            (
-                base().failure_rate(0.5).window(5),
-                "`min_calls` is 10, and may be at most 5",
-            ),
+            (base().failure_rate(0.5).window(5), "`min_calls` is 10, and may be at most 5"),
             (base().backoff(0.5), "`backoff` is 0.5, and must be at least 1"),
             (base().jitter(1.0), "`jitter` is 1, and must be at least 0 and below 1"),
             (
@@ -390,7 +390,11 @@ mod tests {
         assert_eq!(grown, [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]);
         assert_eq!((seconds(0, 0.0), seconds(u32::MAX, 0.0)), (0.9, 9.0));
         let plain = CircuitBreakerConfig::default();
-        assert_eq!(plain.open_time(1_000, 0.0), plain.timeout, "without backoff there is no jitter");
+        assert_eq!(
+            plain.open_time(1_000, 0.0),
+            plain.timeout,
+            "without backoff there is no jitter"
+        );
     }
 
     #[test]

@@ -16,6 +16,25 @@ pub enum OpenReason {
         /// How many.
         failures: u32,
     },
+    /// This share of the calls in the window failed.
+    FailureRate {
+        /// How many failed.
+        failed: u64,
+        /// Of how many.
+        calls: u64,
+    },
+    /// This share of the calls in the window was slow.
+    SlowCallRate {
+        /// How many were slow.
+        slow: u64,
+        /// Of how many.
+        calls: u64,
+    },
+    /// The health check failed that is run before any call is risked.
+    RecoveryCheckFailed,
+    /// The open time is over, and the health check has not been run yet that is run before any call
+    /// is risked.
+    AwaitingRecoveryCheck,
     /// A probe failed while the breaker was half-open.
     ProbeFailed,
     /// A probe did not come back within its lease.
@@ -36,12 +55,53 @@ impl OpenReason {
     pub fn as_str(&self) -> &'static str {
         match self {
             OpenReason::ConsecutiveFailures { .. } => "consecutive_failures",
+            OpenReason::FailureRate { .. } => "failure_rate",
+            OpenReason::SlowCallRate { .. } => "slow_call_rate",
+            OpenReason::RecoveryCheckFailed => "recovery_check_failed",
+            OpenReason::AwaitingRecoveryCheck => "awaiting_recovery_check",
             OpenReason::ProbeFailed => "probe_failed",
             OpenReason::ProbeExpired => "probe_expired",
             OpenReason::ProbesInFlight => "probes_in_flight",
             OpenReason::Tripped => "tripped",
             OpenReason::Forced { .. } => "forced",
         }
+    }
+}
+
+/// In one number, so that a rejection finds it without a lock: `kind (8 bits) | a (28) | b (28)`.
+/// Counts beyond 28 bits are shown as their largest value.
+impl OpenReason {
+    const FIELD: u64 = (1 << 28) - 1;
+
+    pub(crate) fn to_bits(&self) -> u64 {
+        let (kind, a, b) = match *self {
+            OpenReason::ConsecutiveFailures { failures } => (1, u64::from(failures), 0),
+            OpenReason::FailureRate { failed, calls } => (2, failed, calls),
+            OpenReason::SlowCallRate { slow, calls } => (3, slow, calls),
+            OpenReason::RecoveryCheckFailed => (4, 0, 0),
+            OpenReason::ProbeFailed => (5, 0, 0),
+            OpenReason::ProbeExpired => (6, 0, 0),
+            OpenReason::Tripped => (7, 0, 0),
+            OpenReason::AwaitingRecoveryCheck
+            | OpenReason::ProbesInFlight
+            | OpenReason::Forced { .. } => (0, 0, 0),
+        };
+        kind << 56 | a.min(Self::FIELD) << 28 | b.min(Self::FIELD)
+    }
+
+    /// `None` for what no breaker opens for.
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        let (a, b) = (bits >> 28 & Self::FIELD, bits & Self::FIELD);
+        Some(match bits >> 56 {
+            1 => OpenReason::ConsecutiveFailures { failures: a as u32 },
+            2 => OpenReason::FailureRate { failed: a, calls: b },
+            3 => OpenReason::SlowCallRate { slow: a, calls: b },
+            4 => OpenReason::RecoveryCheckFailed,
+            5 => OpenReason::ProbeFailed,
+            6 => OpenReason::ProbeExpired,
+            7 => OpenReason::Tripped,
+            _ => return None,
+        })
     }
 }
 
@@ -52,6 +112,14 @@ impl fmt::Display for OpenReason {
             OpenReason::ConsecutiveFailures { failures } => {
                 write!(f, "{failures} failures in a row")
             }
+            OpenReason::FailureRate { failed, calls } => {
+                write!(f, "{failed} of {calls} calls failed")
+            }
+            OpenReason::SlowCallRate { slow, calls } => {
+                write!(f, "{slow} of {calls} calls were slow")
+            }
+            OpenReason::RecoveryCheckFailed => f.write_str("its recovery check failed"),
+            OpenReason::AwaitingRecoveryCheck => f.write_str("its recovery check is awaited"),
             OpenReason::ProbeFailed => f.write_str("a probe failed"),
             OpenReason::ProbeExpired => f.write_str("a probe did not come back in time"),
             OpenReason::ProbesInFlight => f.write_str("its probes are under way"),
@@ -200,6 +268,27 @@ mod tests {
             error.to_string(),
             "circuit breaker `storage` is open: 5 failures in a row (retry after 1.5 s)"
         );
+    }
+
+    #[test]
+    fn what_a_breaker_opens_for_fits_into_a_number() {
+        let reasons = [
+            OpenReason::ConsecutiveFailures { failures: 5 },
+            OpenReason::FailureRate { failed: 51, calls: 100 },
+            OpenReason::SlowCallRate { slow: 1, calls: 268_435_455 },
+            OpenReason::RecoveryCheckFailed,
+            OpenReason::ProbeFailed,
+            OpenReason::ProbeExpired,
+            OpenReason::Tripped,
+        ];
+        for reason in reasons {
+            assert_eq!(OpenReason::from_bits(reason.to_bits()), Some(reason));
+        }
+        let forced = OpenReason::Forced { reason: "deploying".into() };
+        assert_eq!(OpenReason::from_bits(forced.to_bits()), None);
+        let many = OpenReason::FailureRate { failed: u64::MAX, calls: 7 };
+        let shown = OpenReason::FailureRate { failed: 268_435_455, calls: 7 };
+        assert_eq!(OpenReason::from_bits(many.to_bits()), Some(shown));
     }
 
     #[test]

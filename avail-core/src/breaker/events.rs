@@ -47,6 +47,8 @@ pub enum Cause {
     },
     /// The open time was over and a call came to probe.
     OpenTimeOver,
+    /// The open time was over and the health check passed that is run before any call is risked.
+    RecoveryCheckPassed,
     /// Enough probes succeeded.
     Recovered,
     /// [`CircuitBreaker::reset`](crate::CircuitBreaker::reset).
@@ -92,6 +94,7 @@ impl fmt::Display for Cause {
         match self {
             Cause::Opened { reason, .. } => reason.fmt(f),
             Cause::OpenTimeOver => f.write_str("its open time was over"),
+            Cause::RecoveryCheckPassed => f.write_str("its recovery check passed"),
             Cause::Recovered => f.write_str("its probes succeeded"),
             Cause::Reset => f.write_str("it was reset"),
             Cause::Overridden { kind, reason, .. } => write!(f, "{kind}: {reason}"),

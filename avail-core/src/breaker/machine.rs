@@ -9,19 +9,24 @@
 //! The streak is written without the lock by calls that end while it is closed. It carries its
 //! epoch, which moves with the word's, so that the end of a call can't touch another epoch's.
 
+mod control;
+mod transition;
+
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
+use self::transition::Transition;
 use super::config::CircuitBreakerConfig;
 use super::error::OpenReason;
 use super::events::Cause;
-use super::overrides::{ActiveOverride, Mode, Override, OverrideOptions};
+use super::overrides::{ActiveOverride, Mode, Override};
+use super::rules::{Duties, InFlight, Rules, Windows};
 use super::state::{CircuitState, Word};
+use super::window::{Mark, Tally};
 use crate::clock::Tick;
-use crate::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
 
 const NEVER: u64 = u64::MAX;
 
@@ -58,6 +63,7 @@ pub(crate) enum RejectedBy {
     Open,
     HalfOpen,
     ForcedOpen,
+    AwaitingCheck,
 }
 
 /// What the end of a call says about the dependency.
@@ -94,13 +100,30 @@ pub(crate) struct Machine {
     /// Beside probes under way; what it is while the lock is held is not for others to see.
     first_lease: AtomicU64,
     override_until: AtomicU64,
+    /// What a rejection says while it is open: `open_until`, and the reason in one number.
+    open_until: AtomicU64,
+    open_reason: AtomicU64,
+    /// Until when somebody runs the recovery check, so that no call has to.
+    supervised_until: AtomicU64,
+    rules: Rules,
+    windows: Windows,
+    in_flight: InFlight,
     cold: Mutex<Cold>,
 }
 
 #[derive(Debug)]
 struct Cold {
+    config: Arc<CircuitBreakerConfig>,
     reason: OpenReason,
     open_until: Tick,
+    /// Openings without lasting health.
+    trips: u32,
+    /// The state of the generator that the jitter is drawn from.
+    random: u64,
+    /// In shadow: until when it would be open.
+    quiet_until: Tick,
+    /// How long each state was met until `since`.
+    spent: [Duration; 3],
     failures: u32,
     since: Tick,
     leases: Vec<Tick>,
@@ -126,10 +149,18 @@ pub(crate) struct Observation {
     /// How often it went from one state, the first index, to another, the second.
     pub(crate) transitions: [[u64; 3]; 3],
     pub(crate) would_open: u64,
+    /// How long each state has been met.
+    pub(crate) spent: [Duration; 3],
+    pub(crate) config: Arc<CircuitBreakerConfig>,
 }
 
 impl Machine {
-    pub(crate) fn new(now: Tick, mode: Mode, own: Option<ActiveOverride>) -> Self {
+    pub(crate) fn new(
+        config: Arc<CircuitBreakerConfig>,
+        now: Tick,
+        mode: Mode,
+        own: Option<ActiveOverride>,
+    ) -> Self {
         let over = own.as_ref().map(|own| own.kind).or(mode.as_override());
         let word = if over.is_some() { Word::NEW.overridden(over) } else { Word::NEW };
         Machine {
@@ -138,9 +169,20 @@ impl Machine {
             last_failure: AtomicU64::new(0),
             first_lease: AtomicU64::new(NEVER),
             override_until: AtomicU64::new(NEVER),
+            open_until: AtomicU64::new(0),
+            open_reason: AtomicU64::new(0),
+            supervised_until: AtomicU64::new(0),
+            rules: Rules::new(&config),
+            windows: Windows::of(&config),
+            in_flight: InFlight::default(),
             cold: Mutex::new(Cold {
+                random: seed(&config),
+                config,
                 reason: OpenReason::Tripped,
                 open_until: now,
+                trips: 0,
+                quiet_until: now,
+                spent: Default::default(),
                 failures: 0,
                 since: now,
                 leases: Vec::new(),
@@ -158,12 +200,37 @@ impl Machine {
     /// One that has come as far as `epoch`.
     #[cfg(all(test, not(avail_loom)))]
     pub(crate) fn with_epoch(now: Tick, epoch: u32) -> Self {
-        let machine = Self::new(now, Mode::On, None);
+        let machine = Self::new(Arc::default(), now, Mode::On, None);
         let word = Word::from_bits(u64::from(epoch) << 32).moved_to(CircuitState::Closed);
         machine.transition_now(now).move_to(word, Cause::Reset);
         machine
     }
 
+    #[inline]
+    pub(crate) fn duties(&self) -> Duties {
+        self.rules.duties()
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
+    /// Nothing has changed since the call was admitted, and no failure waits to be forgotten: a
+    /// success has nothing to do but to be counted.
+    #[inline]
+    pub(crate) fn is_calm(&self, ticket: Ticket) -> bool {
+        let word = self.load();
+        // Relaxed: as in `end_streak`.
+        word.is_plainly_closed()
+            && word.epoch() == ticket.epoch
+            && self.streak.load(Ordering::Relaxed) as u32 == 0
+    }
+
+    #[inline]
     fn load(&self) -> Word {
         // Acquire: pairs with the Release in `Transition::publish`, so that what was written
         // before the word moved (streak, first_lease, override_until) is seen by whoever sees the
@@ -172,17 +239,14 @@ impl Machine {
     }
 
     /// The closed path: one acquire load.
+    #[inline]
     pub(crate) fn admit_closed(&self) -> Option<Ticket> {
         let word = self.load();
         word.is_plainly_closed().then(|| Ticket { epoch: word.epoch(), lease: None })
     }
 
     /// Every other path.
-    pub(crate) fn admit(
-        &self,
-        now: Tick,
-        config: &CircuitBreakerConfig,
-    ) -> Result<Ticket, Rejection> {
+    pub(crate) fn admit(&self, now: Tick) -> Result<Ticket, Rejection> {
         loop {
             let word = self.load();
             let decided = match (word.active_override(), word.state()) {
@@ -190,8 +254,8 @@ impl Machine {
                 (None, CircuitState::Closed) => {
                     Some(Ok(Ticket { epoch: word.epoch(), lease: None }))
                 }
-                (None, CircuitState::Open) => self.admit_open(word, now, config),
-                (None, CircuitState::HalfOpen) => self.admit_half_open(word, now, config),
+                (None, CircuitState::Open) => self.admit_open(word, now),
+                (None, CircuitState::HalfOpen) => self.admit_half_open(word, now),
             };
             if let Some(decided) = decided {
                 return decided;
@@ -223,35 +287,48 @@ impl Machine {
         })
     }
 
-    fn admit_open(
-        &self,
-        word: Word,
-        now: Tick,
-        config: &CircuitBreakerConfig,
-    ) -> Option<Result<Ticket, Rejection>> {
+    fn admit_open(&self, word: Word, now: Tick) -> Option<Result<Ticket, Rejection>> {
+        if let Some(rejection) = self.still_open(word, now) {
+            return Some(Err(rejection));
+        }
         let mut transition = self.transition(word, now)?;
-        let until = transition.cold.open_until;
-        if now < until {
+        if now < transition.cold.open_until {
+            return None;
+        }
+        if self.is_supervised(now) && transition.cold.config.recovery_check.is_some() {
             return Some(Err(Rejection {
-                reason: transition.cold.reason.clone(),
-                retry_after: Some(until.since(now)),
-                state: RejectedBy::Open,
+                reason: OpenReason::AwaitingRecoveryCheck,
+                retry_after: None,
+                state: RejectedBy::AwaitingCheck,
             }));
         }
         transition.to(CircuitState::HalfOpen, Cause::OpenTimeOver);
-        transition.take_slot(config).map(Ok)
+        transition.take_slot().map(Ok)
     }
 
-    fn admit_half_open(
-        &self,
-        word: Word,
-        now: Tick,
-        config: &CircuitBreakerConfig,
-    ) -> Option<Result<Ticket, Rejection>> {
+    /// The rejection of an open breaker, without the lock: what it says is written before the word
+    /// that opens it, and belongs to it while the word stays.
+    fn still_open(&self, word: Word, now: Tick) -> Option<Rejection> {
+        // Acquire, so that the word is not read again before them.
+        let until = Tick::from_nanos(self.open_until.load(Ordering::Acquire));
+        let reason = OpenReason::from_bits(self.open_reason.load(Ordering::Acquire))?;
+        (now < until && self.load() == word).then(|| Rejection {
+            reason,
+            retry_after: Some(until.since(now)),
+            state: RejectedBy::Open,
+        })
+    }
+
+    fn is_supervised(&self, now: Tick) -> bool {
+        // Relaxed: a time that guards no other memory.
+        now.as_nanos() < self.supervised_until.load(Ordering::Relaxed)
+    }
+
+    fn admit_half_open(&self, word: Word, now: Tick) -> Option<Result<Ticket, Rejection>> {
         // Relaxed: a lease of these probes or of later ones; and where a change is under way that
         // takes them all back, the lock is waited for.
         let lease = self.first_lease.load(Ordering::Relaxed);
-        let all_under_way = word.in_flight() >= config.half_open_max_calls;
+        let all_under_way = word.in_flight() >= self.rules.half_open_max_calls();
         if all_under_way && now.as_nanos() < lease && lease != NEVER {
             return Some(Err(Rejection {
                 reason: OpenReason::ProbesInFlight,
@@ -260,10 +337,10 @@ impl Machine {
             }));
         }
         let mut transition = self.transition(word, now)?;
-        if transition.open_if_expired(config) {
+        if transition.open_if_expired() {
             return None;
         }
-        transition.take_slot(config).map(Ok)
+        transition.take_slot().map(Ok)
     }
 
     /// Takes the end of a call into account. `now` is asked for only where it matters.
@@ -271,7 +348,7 @@ impl Machine {
         &self,
         ticket: Ticket,
         verdict: Verdict,
-        config: &CircuitBreakerConfig,
+        slow: bool,
         now: impl Fn() -> Tick,
     ) -> Standing {
         let word = self.load();
@@ -279,12 +356,73 @@ impl Machine {
             return Standing::Stale;
         }
         match (ticket.lease, verdict) {
-            (Some(lease), _) => return self.settle_probe(ticket, lease, verdict, config, now()),
+            (Some(lease), _) => return self.settle_probe(ticket, lease, verdict, now()),
+            (None, Verdict::Nothing) => return Standing::Current,
             (None, Verdict::Good) => self.end_streak(ticket.epoch),
-            (None, Verdict::Bad) => return self.lengthen_streak(word, config, now()),
-            (None, Verdict::Nothing) => {}
+            (None, Verdict::Bad) => {
+                if self.lengthen_streak(word, now()) == Standing::Stale {
+                    return Standing::Stale;
+                }
+            }
+        }
+        if self.duties().has(Duties::RATES) {
+            self.record(word, Mark { failed: verdict == Verdict::Bad, slow }, now);
         }
         Standing::Current
+    }
+
+    fn record(&self, word: Word, mark: Mark, now: impl Fn() -> Tick) {
+        let Some(window) = self.windows.current() else { return };
+        let told = window.record(word.epoch(), mark, &now);
+        if self.duties().has(Duties::IN_FLIGHT) {
+            self.look_at_rates(word, now());
+        } else if told.is_some_and(|tally| self.rules.broken_by(tally).is_some()) {
+            self.rate_reached(word, now());
+        }
+    }
+
+    /// Whether the calls that are under way and overdue make the rate: asked at admission too, since
+    /// of calls that all hang none ends.
+    pub(crate) fn look_at_rates(&self, word: Word, now: Tick) {
+        if self.rules.broken_by(self.tally(word.epoch(), now)).is_some() {
+            self.rate_reached(word, now);
+        }
+    }
+
+    /// Called when a call enters that has to be known while it is under way.
+    pub(crate) fn look_at_overdue(&self, now: Tick) {
+        let word = self.load();
+        if word.state() == CircuitState::Closed {
+            self.look_at_rates(word, now);
+        }
+    }
+
+    /// The calls in the window, with those under way that are overdue where they count.
+    fn tally(&self, epoch: u32, now: Tick) -> Tally {
+        let window = self.windows.current();
+        let mut tally = window.map_or_else(Tally::default, |window| window.tally(epoch, now));
+        if self.duties().has(Duties::IN_FLIGHT) {
+            let overdue = self.in_flight.overdue(&self.rules, now);
+            tally.calls += overdue;
+            tally.slow += overdue;
+        }
+        tally
+    }
+
+    #[cold]
+    fn rate_reached(&self, word: Word, now: Tick) {
+        let Some(shadow) = is_shadow(word) else { return };
+        let Some(mut transition) = self.transition(word, now) else { return };
+        // Another call may have been here first, or have ended well meanwhile.
+        let Some(reason) = self.rules.broken_by(self.tally(word.epoch(), now)) else { return };
+        if !shadow {
+            transition.open(reason);
+        } else if transition.at >= transition.cold.quiet_until {
+            // The window can't be emptied within an epoch: it is reported once, and then not again
+            // for as long as it would be open.
+            transition.cold.quiet_until = transition.at.after(transition.cold.config.timeout);
+            transition.note(Cause::WouldOpen { reason });
+        }
     }
 
     /// Whether the epoch of this call was that of an override that has ended since.
@@ -308,23 +446,23 @@ impl Machine {
         }
     }
 
-    fn lengthen_streak(&self, word: Word, config: &CircuitBreakerConfig, now: Tick) -> Standing {
-        let Some(failures) = self.count_failure(word.epoch(), config, now) else {
+    fn lengthen_streak(&self, word: Word, now: Tick) -> Standing {
+        let Some(failures) = self.count_failure(word.epoch(), now) else {
             return Standing::Stale;
         };
-        if failures >= config.failure_threshold {
-            self.streak_complete(word, config, now);
+        if self.rules.failure_threshold().is_some_and(|threshold| failures >= threshold) {
+            self.streak_complete(word, now);
         }
         Standing::Current
     }
 
     /// The length of the streak with this failure in it; `None` if the epoch has moved on.
-    fn count_failure(&self, epoch: u32, config: &CircuitBreakerConfig, now: Tick) -> Option<u32> {
+    fn count_failure(&self, epoch: u32, now: Tick) -> Option<u32> {
         // Acquire: pairs with the Release in `forget_streak`, so that whoever sees the time of a
         // failure that began a streak sees that the one before it is gone.
         let last = Tick::from_nanos(self.last_failure.load(Ordering::Acquire));
-        if now.since(last) > config.reset_timeout {
-            self.forget_streak(config, now);
+        if now.since(last) > self.rules.reset_timeout() {
+            self.forget_streak(now);
         }
         // Relaxed: as a read-modify-write it carries that Release on. It comes before the streak,
         // so that a failure which sees this one in the streak does not take it for an old one.
@@ -339,10 +477,10 @@ impl Machine {
     /// Under the lock, so that of several failures after a long silence one forgets the streak,
     /// and all of them count in the next.
     #[cold]
-    fn forget_streak(&self, config: &CircuitBreakerConfig, now: Tick) {
+    fn forget_streak(&self, now: Tick) {
         let _cold = lock(&self.cold);
         let last = Tick::from_nanos(self.last_failure.load(Ordering::Relaxed));
-        if now.since(last) > config.reset_timeout {
+        if now.since(last) > self.rules.reset_timeout() {
             self.streak.fetch_and(EPOCH_OF_STREAK, Ordering::Relaxed);
             // Release: pairs with the Acquire in `count_failure`.
             self.last_failure.fetch_max(now.as_nanos(), Ordering::Release);
@@ -350,16 +488,12 @@ impl Machine {
     }
 
     #[cold]
-    fn streak_complete(&self, word: Word, config: &CircuitBreakerConfig, now: Tick) {
-        let shadow = match word.active_override() {
-            None => false,
-            Some(Override::Shadow) => true,
-            Some(Override::Disabled | Override::ForcedOpen) => return,
-        };
+    fn streak_complete(&self, word: Word, now: Tick) {
+        let Some(shadow) = is_shadow(word) else { return };
         let Some(mut transition) = self.transition(word, now) else { return };
         // Another failure of the same streak may have been here first.
         let failures = self.streak.load(Ordering::Relaxed) as u32;
-        if failures < config.failure_threshold {
+        if self.rules.failure_threshold().is_none_or(|threshold| failures < threshold) {
             return;
         }
         let reason = OpenReason::ConsecutiveFailures { failures };
@@ -367,161 +501,35 @@ impl Machine {
             self.streak.fetch_and(EPOCH_OF_STREAK, Ordering::Relaxed);
             transition.note(Cause::WouldOpen { reason });
         } else {
-            transition.open(reason, config);
+            transition.open(reason);
         }
     }
 
-    fn settle_probe(
-        &self,
-        ticket: Ticket,
-        lease: Tick,
-        verdict: Verdict,
-        config: &CircuitBreakerConfig,
-        now: Tick,
-    ) -> Standing {
+    fn settle_probe(&self, ticket: Ticket, lease: Tick, verdict: Verdict, now: Tick) -> Standing {
         let mut transition = self.transition_now(now);
         // A lease that ended, this one or that of another probe, re-opened the breaker then: it
         // makes no difference that it is noticed here instead of at an admission.
-        if transition.word.epoch() != ticket.epoch || transition.open_if_expired(config) {
+        if transition.word.epoch() != ticket.epoch || transition.open_if_expired() {
             return Standing::Stale;
         }
         transition.end_lease(lease);
         match verdict {
             Verdict::Good => {
-                let next = transition.word.probe_succeeded(config.success_threshold);
+                let next =
+                    transition.word.probe_succeeded(transition.cold.config.success_threshold);
                 if next.state() == CircuitState::Closed {
                     transition.to(CircuitState::Closed, Cause::Recovered);
                 } else {
                     transition.publish(next);
                 }
             }
-            Verdict::Bad => transition.open(OpenReason::ProbeFailed, config),
+            Verdict::Bad => transition.open(OpenReason::ProbeFailed),
             Verdict::Nothing => {
                 let next = transition.word.probe_returned();
                 transition.publish(next);
             }
         }
         Standing::Current
-    }
-
-    /// Opens it now, unless an override decides what calls meet.
-    pub(crate) fn trip(&self, now: Tick, config: &CircuitBreakerConfig) {
-        let mut transition = self.transition_now(now);
-        if transition.word.active_override().is_none() {
-            transition.open(OpenReason::Tripped, config);
-        }
-    }
-
-    /// Fresh and closed; an override stays.
-    pub(crate) fn reset(&self, now: Tick) {
-        let mut transition = self.transition_now(now);
-        transition.cold.failures = 0;
-        transition.to(CircuitState::Closed, Cause::Reset);
-    }
-
-    pub(crate) fn set_override(
-        &self,
-        kind: Override,
-        options: OverrideOptions,
-        now: Tick,
-        wall: DateTime<Utc>,
-    ) {
-        let own = ActiveOverride::new(kind, options, wall);
-        let until = own.1.map_or(NEVER, |ttl| now.after(ttl).as_nanos());
-        let mut transition = self.transition_now(now);
-        // Relaxed: ordered by the word, which is published after it.
-        self.override_until.store(until, Ordering::Relaxed);
-        let cause =
-            Cause::Overridden { kind, actor: own.0.actor.clone(), reason: own.0.reason.clone() };
-        transition.cold.own = Some(own.0);
-        transition.relay_override(cause);
-    }
-
-    pub(crate) fn clear_override(&self, now: Tick) {
-        let mut transition = self.transition_now(now);
-        if transition.cold.own.is_some() {
-            transition.drop_own_override(Cause::OverrideCleared);
-        }
-    }
-
-    /// The switch for all; a breaker's own override stays above it.
-    pub(crate) fn set_mode(&self, mode: Mode, now: Tick) {
-        let mut transition = self.transition_now(now);
-        if transition.cold.mode != mode {
-            transition.cold.mode = mode;
-            if transition.cold.own.is_none() {
-                transition.relay_override(Cause::Mode { mode });
-            }
-        }
-    }
-
-    /// What calls meet. An override whose time is over says so; an open breaker whose time is over
-    /// still says open, until a call probes it.
-    pub(crate) fn state(&self, now: impl FnOnce() -> Tick) -> CircuitState {
-        let word = self.load();
-        if word.active_override().is_none() {
-            return word.state();
-        }
-        let now = now();
-        let cold = lock(&self.cold);
-        self.shown(&cold, now).0.effective_state()
-    }
-
-    pub(crate) fn failure_count(&self, now: Tick, config: &CircuitBreakerConfig) -> u32 {
-        self.failures(&lock(&self.cold), now, config)
-    }
-
-    fn failures(&self, cold: &Cold, now: Tick, config: &CircuitBreakerConfig) -> u32 {
-        if self.load().state() != CircuitState::Closed {
-            return cold.failures;
-        }
-        let streak = self.streak.load(Ordering::Relaxed);
-        let last = Tick::from_nanos(self.last_failure.load(Ordering::Relaxed));
-        if now.since(last) <= config.reset_timeout { streak as u32 } else { 0 }
-    }
-
-    /// The word as it is shown, and when the override ended that is no longer.
-    fn shown(&self, cold: &Cold, now: Tick) -> (Word, Option<Tick>) {
-        let word = self.load();
-        let until = self.override_until.load(Ordering::Relaxed);
-        if now.as_nanos() < until {
-            return (word, None);
-        }
-        (word.overridden(cold.mode.as_override()), Some(Tick::from_nanos(until)))
-    }
-
-    /// Everything of this moment. Nothing is changed: an override whose time is over is shown as
-    /// over, and ends when the next call or command comes.
-    pub(crate) fn observe(&self, now: Tick, config: &CircuitBreakerConfig) -> Observation {
-        let cold = lock(&self.cold);
-        let (shown, ended) = self.shown(&cold, now);
-        let moved = shown.effective_state() != self.load().effective_state();
-        let automatic = shown.active_override().is_none();
-        Observation {
-            state: shown.effective_state(),
-            since: ended.filter(|_| moved).unwrap_or(cold.since),
-            failures: if ended.is_some() { 0 } else { self.failures(&cold, now, config) },
-            probes_in_flight: shown.in_flight(),
-            open_until: (automatic && shown.state() == CircuitState::Open)
-                .then_some(cold.open_until),
-            reason: (automatic && shown.state() != CircuitState::Closed)
-                .then(|| cold.reason.clone()),
-            active_override: cold.own.clone().filter(|_| ended.is_none()),
-            transitions: cold.transitions,
-            would_open: cold.would_open,
-        }
-    }
-
-    /// The next change to tell, if this caller is the one who tells. Whoever is told `Some` asks
-    /// again until told `None`.
-    pub(crate) fn next_change(&self, first: bool) -> Option<Change> {
-        let mut cold = lock(&self.cold);
-        if first && cold.delivering {
-            return None;
-        }
-        let change = cold.changes.pop_front();
-        cold.delivering = change.is_some();
-        change
     }
 
     /// Takes the lock. An override whose time is over ends first, at its time, whoever comes; and
@@ -541,142 +549,16 @@ impl Machine {
     }
 }
 
-/// A change under way: the lock is held, the word is what it was when the lock was taken.
-struct Transition<'a> {
-    machine: &'a Machine,
-    word: Word,
-    cold: MutexGuard<'a, Cold>,
-    at: Tick,
-}
-
-impl Transition<'_> {
-    fn publish(&mut self, next: Word) {
-        // Release: pairs with the Acquire in `Machine::load`.
-        self.machine.word.store(next.bits(), Ordering::Release);
-        self.word = next;
-    }
-
-    fn note(&mut self, cause: Cause) {
-        self.cold.would_open += u64::from(matches!(cause, Cause::WouldOpen { .. }));
-        let state = self.word.effective_state();
-        self.record(state, state, cause);
-    }
-
-    fn record(&mut self, from: CircuitState, to: CircuitState, cause: Cause) {
-        self.cold.sequence += 1;
-        let change = Change { sequence: self.cold.sequence, at: self.at, from, to, cause };
-        self.cold.changes.push_back(change);
-    }
-
-    /// To a word of the next epoch: no lease of this one is left.
-    fn move_to(&mut self, next: Word, cause: Cause) {
-        let from = self.word.effective_state();
-        self.cold.leases.clear();
-        // Relaxed: ordered by the word, which is published after them. A swap and no store: calls
-        // that end change the streak without the lock, and those changes have one order.
-        self.machine.first_lease.store(NEVER, Ordering::Relaxed);
-        self.machine.streak.swap(empty_streak(next), Ordering::Relaxed);
-        self.publish(next);
-        let to = self.word.effective_state();
-        if from != to {
-            self.cold.since = self.at;
-            self.cold.transitions[from as usize][to as usize] += 1;
-        }
-        self.record(from, to, cause);
-    }
-
-    fn to(&mut self, state: CircuitState, cause: Cause) {
-        self.move_to(self.word.moved_to(state), cause);
-    }
-
-    fn open(&mut self, reason: OpenReason, config: &CircuitBreakerConfig) {
-        let probes = matches!(reason, OpenReason::ProbeFailed | OpenReason::ProbeExpired);
-        let failures = self.machine.failures(&self.cold, self.at, config);
-        self.cold.failures = failures.saturating_add(u32::from(probes));
-        self.cold.open_until = self.at.after(config.timeout);
-        self.cold.reason = reason.clone();
-        self.to(CircuitState::Open, Cause::Opened { reason, for_at_least: config.timeout });
-    }
-
-    /// Opens it where a lease ended, from that moment on.
-    fn open_if_expired(&mut self, config: &CircuitBreakerConfig) -> bool {
-        let first = self.machine.first_lease.load(Ordering::Relaxed);
-        let expired = self.at.as_nanos() >= first;
-        if expired {
-            self.at = Tick::from_nanos(first);
-            self.open(OpenReason::ProbeExpired, config);
-        }
-        expired
-    }
-
-    fn take_slot(&mut self, config: &CircuitBreakerConfig) -> Option<Ticket> {
-        let next = self.word.probe_admitted(config.half_open_max_calls)?;
-        let lease = self.at.after(config.probe_lease());
-        self.cold.leases.push(lease);
-        self.show_first_lease();
-        self.publish(next);
-        Some(Ticket { epoch: next.epoch(), lease: Some(lease) })
-    }
-
-    /// Leases of one length are alike: any that ends at that moment will do.
-    fn end_lease(&mut self, lease: Tick) {
-        if let Some(index) = self.cold.leases.iter().position(|&other| other == lease) {
-            self.cold.leases.swap_remove(index);
-        }
-        self.show_first_lease();
-    }
-
-    fn show_first_lease(&mut self) {
-        let first = self.cold.leases.iter().min().map_or(NEVER, |lease| lease.as_nanos());
-        // Relaxed: ordered by the word, which is published after it.
-        self.machine.first_lease.store(first, Ordering::Relaxed);
-    }
-
-    fn override_until(&self) -> Option<Tick> {
-        let until = self.machine.override_until.load(Ordering::Relaxed);
-        (until != NEVER).then(|| Tick::from_nanos(until))
-    }
-
-    fn expire_override(&mut self) {
-        let now = self.at;
-        if let Some(until) = self.override_until().filter(|until| now >= *until) {
-            self.at = until.max(self.cold.since);
-            self.drop_own_override(Cause::OverrideExpired);
-            self.at = now;
-        }
-    }
-
-    fn drop_own_override(&mut self, cause: Cause) {
-        self.cold.own = None;
-        self.machine.override_until.store(NEVER, Ordering::Relaxed);
-        self.relay_override(cause);
-    }
-
-    /// Puts into the word what the breaker's own override, or else the mode, asks for.
-    fn relay_override(&mut self, cause: Cause) {
-        let over = self.cold.own.as_ref().map(|own| own.kind).or(self.cold.mode.as_override());
-        self.cold.failures = 0;
-        self.move_to(self.word.overridden(over), cause);
+/// Whether a rule that is broken is only reported; `None`: not even that.
+fn is_shadow(word: Word) -> Option<bool> {
+    match word.active_override() {
+        None => Some(false),
+        Some(Override::Shadow) => Some(true),
+        Some(Override::Disabled | Override::ForcedOpen) => None,
     }
 }
 
-impl ActiveOverride {
-    pub(crate) fn new(
-        kind: Override,
-        options: OverrideOptions,
-        since: DateTime<Utc>,
-    ) -> (Self, Option<Duration>) {
-        let until = options
-            .ttl
-            .and_then(|ttl| chrono::TimeDelta::from_std(ttl).ok())
-            .and_then(|ttl| since.checked_add_signed(ttl));
-        let own = ActiveOverride {
-            kind,
-            reason: Arc::from(options.reason),
-            actor: Arc::from(options.actor),
-            since,
-            until,
-        };
-        (own, options.ttl)
-    }
+/// What the jitter's generator starts from; never zero.
+fn seed(config: &CircuitBreakerConfig) -> u64 {
+    config.jitter_seed.unwrap_or_else(|| RandomState::new().hash_one(0)) | 1
 }

@@ -1,7 +1,7 @@
 //! Counters of a breaker, and the snapshot that shows them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -25,27 +25,29 @@ pub enum End {
     Panic,
     Rejected,
     Stale,
+    Timeout,
 }
 
-/// Lifetime counters. Each only grows; none guards other memory, hence relaxed throughout.
+/// Lifetime counters. Each only grows.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
-    ends: Sharded<8>,
-    rejections: [AtomicU64; 3],
-}
+pub(crate) struct Counters(Sharded<COUNTERS>);
+
+/// How calls end comes first, then what rejects them.
+const ENDS: usize = 9;
+const COUNTERS: usize = ENDS + 4;
 
 impl Counters {
     #[inline]
     pub(crate) fn count(&self, end: End) {
-        self.ends.count(end as usize);
+        self.0.count(end as usize);
     }
 
     pub(crate) fn count_rejection(&self, by: RejectedBy) {
-        self.rejections[by as usize].fetch_add(1, Ordering::Relaxed);
+        self.0.count(ENDS + by as usize);
     }
 
     fn end(&self, end: End) -> u64 {
-        self.ends.sum(end as usize)
+        self.0.sum(end as usize)
     }
 
     pub(crate) fn calls(&self) -> CallCounts {
@@ -53,7 +55,7 @@ impl Counters {
             success: self.end(End::Success),
             failure: self.end(End::Failure),
             ignored: self.end(End::Ignored),
-            timeout: 0,
+            timeout: self.end(End::Timeout),
             cancelled: self.end(End::Cancelled),
             cancelled_overdue: self.end(End::CancelledOverdue),
             panic: self.end(End::Panic),
@@ -63,11 +65,12 @@ impl Counters {
     }
 
     pub(crate) fn rejections(&self) -> RejectionCounts {
-        let by = |by: RejectedBy| self.rejections[by as usize].load(Ordering::Relaxed);
+        let by = |by: RejectedBy| self.0.sum(ENDS + by as usize);
         RejectionCounts {
             open: by(RejectedBy::Open),
             half_open: by(RejectedBy::HalfOpen),
             forced_open: by(RejectedBy::ForcedOpen),
+            awaiting_check: by(RejectedBy::AwaitingCheck),
         }
     }
 }
@@ -123,12 +126,38 @@ pub struct RejectionCounts {
     pub half_open: u64,
     /// While an operator forced it open.
     pub forced_open: u64,
+    /// While its open time was over and its recovery check had not been run.
+    pub awaiting_check: u64,
 }
 
 impl RejectionCounts {
     /// Each with its label in the metric `avail_circuit_breaker_rejected_total`.
-    pub fn by_reason(&self) -> [(&'static str, u64); 3] {
-        [("open", self.open), ("half_open", self.half_open), ("forced_open", self.forced_open)]
+    pub fn by_reason(&self) -> [(&'static str, u64); 4] {
+        [
+            ("open", self.open),
+            ("half_open", self.half_open),
+            ("forced_open", self.forced_open),
+            ("awaiting_check", self.awaiting_check),
+        ]
+    }
+}
+
+/// How long calls have met each state, in seconds, since the breaker was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TimeInState {
+    /// Closed.
+    pub closed: f64,
+    /// Open.
+    pub open: f64,
+    /// Half-open.
+    pub half_open: f64,
+}
+
+impl TimeInState {
+    pub(crate) fn of(spent: [Duration; 3]) -> Self {
+        let [closed, open, half_open] = spent.map(|time| time.as_secs_f64());
+        TimeInState { closed, open, half_open }
     }
 }
 
@@ -189,6 +218,8 @@ pub struct CircuitBreakerMetrics {
     pub rejections: RejectionCounts,
     /// How often it changed, every pair of states listed.
     pub transitions: Vec<TransitionCount>,
+    /// How long calls have met each state.
+    pub state_seconds: TimeInState,
     /// How often it would have opened while in shadow.
     pub would_open: u64,
     /// Its settings.

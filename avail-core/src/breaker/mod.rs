@@ -18,6 +18,7 @@ mod machine;
 mod metrics;
 mod overrides;
 mod permit;
+mod rules;
 mod shards;
 mod state;
 mod window;
@@ -29,6 +30,7 @@ mod model_tests;
 #[cfg(all(test, not(avail_loom)))]
 mod tests;
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,7 +42,9 @@ pub use self::builder::{CircuitBreakerConfigBuilder, ConfigError};
 pub use self::config::{CancelFailure, CircuitBreakerConfig, RateWindow};
 pub use self::error::{CallError, CircuitBreakerError, OpenReason};
 pub use self::events::{BreakerEvent, Cause, Subscription};
-pub use self::metrics::{CallCounts, CircuitBreakerMetrics, RejectionCounts, TransitionCount};
+pub use self::metrics::{
+    CallCounts, CircuitBreakerMetrics, RejectionCounts, TimeInState, TransitionCount,
+};
 pub use self::overrides::{ActiveOverride, Mode, Override, OverrideOptions, ParseModeError};
 pub use self::permit::{Guard, Outcome, Permit};
 pub use self::state::CircuitState;
@@ -48,9 +52,10 @@ pub use self::state::CircuitState;
 pub(crate) use self::events::Listeners;
 
 use self::fleet::Fleet;
-use self::machine::{Change, Machine, Rejection, Standing, Ticket, Verdict};
+use self::machine::{Change, Machine, RejectedBy, Rejection, Standing, Ticket, Verdict};
 use self::metrics::Counters;
 pub use self::metrics::End;
+use self::rules::Duties;
 use crate::clock::{Clock, Tick};
 use crate::scope::Scope;
 
@@ -84,7 +89,6 @@ pub struct CircuitBreaker {
 
 pub(crate) struct Inner {
     name: Arc<str>,
-    config: Arc<CircuitBreakerConfig>,
     pub(crate) clock: Clock,
     pub(crate) machine: Machine,
     counters: Counters,
@@ -117,8 +121,7 @@ impl CircuitBreaker {
         let inner = fleet.clone().admit(move |fleet_id, mode| {
             Arc::new(Inner {
                 name,
-                config: Arc::new(config),
-                machine: Machine::new(clock.now(), mode, own),
+                machine: Machine::new(Arc::new(config), clock.now(), mode, own),
                 clock,
                 counters: Counters::default(),
                 listeners: Arc::default(),
@@ -137,7 +140,7 @@ impl CircuitBreaker {
 
     /// Its settings.
     pub fn config(&self) -> Arc<CircuitBreakerConfig> {
-        self.inner.config.clone()
+        self.inner.config()
     }
 
     /// What calls meet. Looking changes nothing: an open breaker whose open time is over says
@@ -149,7 +152,7 @@ impl CircuitBreaker {
     /// How many calls failed in a row. While it is open or half-open: how many had failed when it
     /// opened, and the failed probes since.
     pub fn failure_count(&self) -> u32 {
-        self.inner.machine.failure_count(self.inner.clock.now(), &self.inner.config)
+        self.inner.machine.failure_count(self.inner.clock.now())
     }
 
     /// Everything about it at this moment.
@@ -230,7 +233,10 @@ impl CircuitBreaker {
     {
         let mut guard = self.inner.guard()?;
         let future = guard.watch(op);
-        Ok(guard.run(future, classify).await)
+        match guard.limit() {
+            None => Ok(guard.run(future, classify).await),
+            Some(limit) => guard.run_within(limit, future, classify).await,
+        }
     }
 
     /// Asks for the right to make one call, for code that can't be put into a closure. The slot is
@@ -258,9 +264,33 @@ impl CircuitBreaker {
         self.inner.guard()
     }
 
+    /// Goes on with other settings. Its state, its open time, what its windows hold and the calls
+    /// under way stay as they are; a window of another size begins empty.
+    ///
+    /// # Errors
+    ///
+    /// What [`CircuitBreakerConfigBuilder::build`] says of settings that can't work; then nothing
+    /// is changed.
+    ///
+    /// ```
+    /// use avail_core::{CircuitBreaker, CircuitBreakerConfig, CircuitState};
+    ///
+    /// let breaker = CircuitBreaker::new("storage", Default::default());
+    /// breaker.trip();
+    /// breaker.reconfigure(CircuitBreakerConfig::builder().failure_threshold(3).build()?)?;
+    /// assert_eq!(breaker.state(), CircuitState::Open);
+    /// # Ok::<(), avail_core::ConfigError>(())
+    /// ```
+    pub fn reconfigure(&self, config: CircuitBreakerConfig) -> Result<(), ConfigError> {
+        let config = config.validate()?;
+        tracing::info!(breaker = self.name(), ?config, "a circuit breaker was reconfigured");
+        self.inner.machine.reconfigure(Arc::new(config));
+        Ok(())
+    }
+
     /// Opens it by hand, as if a rule had tripped it. Under an override it does nothing.
     pub fn trip(&self) {
-        self.inner.machine.trip(self.inner.clock.now(), &self.inner.config);
+        self.inner.machine.trip(self.inner.clock.now());
         self.inner.deliver();
     }
 
@@ -290,7 +320,7 @@ impl CircuitBreaker {
     /// The override in force, if there is one. The switch for all is not one: see
     /// [`mode`](crate::mode).
     pub fn active_override(&self) -> Option<ActiveOverride> {
-        self.inner.machine.observe(self.inner.clock.now(), &self.inner.config).active_override
+        self.inner.machine.observe(self.inner.clock.now()).active_override
     }
 
     /// Takes the override away: what is left is a fresh closed breaker.
@@ -327,7 +357,21 @@ impl fmt::Debug for CircuitBreaker {
     }
 }
 
+/// A call that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    ticket: Ticket,
+    duties: Duties,
+    started: Option<Tick>,
+    end: End,
+}
+
 impl Inner {
+    fn config(&self) -> Arc<CircuitBreakerConfig> {
+        self.machine.config()
+    }
+
+    #[inline]
     fn admit(&self) -> Result<Ticket, CircuitBreakerError> {
         match self.machine.admit_closed() {
             Some(ticket) => Ok(ticket),
@@ -337,13 +381,20 @@ impl Inner {
 
     #[cold]
     fn admit_slowly(&self) -> Result<Ticket, CircuitBreakerError> {
-        let admitted = self.machine.admit(self.clock.now(), &self.config);
-        self.deliver();
-        admitted.map_err(|rejection| self.reject(rejection))
+        match self.machine.admit(self.clock.now()) {
+            Ok(ticket) => {
+                self.deliver();
+                Ok(ticket)
+            }
+            Err(rejection) => Err(self.reject(rejection)),
+        }
     }
 
     fn reject(&self, rejection: Rejection) -> CircuitBreakerError {
         self.counters.count_rejection(rejection.state);
+        if rejection.state != RejectedBy::Open {
+            self.deliver();
+        }
         CircuitBreakerError::Open {
             name: self.name.clone(),
             reason: rejection.reason,
@@ -351,31 +402,65 @@ impl Inner {
         }
     }
 
+    #[inline]
     fn guard(&self) -> Result<Guard<'_>, CircuitBreakerError> {
         Ok(Guard::new(self, self.admit()?))
     }
 
-    fn settle(&self, ticket: Ticket, end: End) {
-        let verdict = match end {
-            End::Success => Verdict::Good,
-            End::Failure | End::Panic | End::CancelledOverdue => Verdict::Bad,
-            End::Ignored | End::Cancelled | End::Rejected | End::Stale => Verdict::Nothing,
-        };
-        let standing = self.machine.settle(ticket, verdict, &self.config, || self.clock.now());
-        let stale = standing == Standing::Stale;
-        self.counters.count(if stale { End::Stale } else { end });
-        // A success of a call that was no probe changes nothing.
-        if stale || ticket.lease.is_some() || verdict == Verdict::Bad {
+    /// A call has begun that may have to be known while it is under way.
+    fn enter(&self, duties: Duties, now: Tick) {
+        if duties.has(Duties::IN_FLIGHT) {
+            self.machine.look_at_overdue(now);
+            self.machine.in_flight().enter(now);
             self.deliver();
         }
     }
 
-    /// What a call counts as that was given up after `age`; `None`: before it ever waited.
-    fn cancelled(&self, age: Option<std::time::Duration>) -> End {
-        let overdue = match (self.config.cancel_failure_after.threshold(), age) {
-            (Some(threshold), Some(age)) => age >= threshold,
-            _ => false,
+    /// A success of a closed breaker without other duties is counted and nothing else.
+    #[inline]
+    fn settle(&self, ended: Ended) {
+        let plain = ended.end == End::Success && ended.duties.is_none();
+        if plain && ended.ticket.lease.is_none() && self.machine.is_calm(ended.ticket) {
+            self.counters.count(End::Success);
+        } else {
+            self.settle_slowly(ended);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_slowly(&self, Ended { ticket, duties, started, end }: Ended) {
+        let verdict = match end {
+            End::Success => Verdict::Good,
+            End::Failure | End::Panic | End::CancelledOverdue | End::Timeout => Verdict::Bad,
+            End::Ignored | End::Cancelled | End::Rejected | End::Stale => Verdict::Nothing,
         };
+        let read = Cell::new(None);
+        let now = || {
+            let now = read.get().unwrap_or_else(|| self.clock.now());
+            read.set(Some(now));
+            now
+        };
+        if let Some(started) = started.filter(|_| duties.has(Duties::IN_FLIGHT)) {
+            self.machine.in_flight().leave(started);
+        }
+        let slow = match end {
+            End::Timeout | End::CancelledOverdue => true,
+            _ if verdict == Verdict::Nothing || !duties.has(Duties::LATENCY) => false,
+            _ => started.is_some_and(|start| self.machine.rules().is_slow(now().since(start))),
+        };
+        let stale = self.machine.settle(ticket, verdict, slow, now) == Standing::Stale;
+        self.counters.count(if stale { End::Stale } else { end });
+        // A good and quick call of a closed breaker changes nothing, unless it completes a rate.
+        let quiet = verdict == Verdict::Good && !duties.has(Duties::RATES);
+        if stale || ticket.lease.is_some() || !(quiet || verdict == Verdict::Nothing) {
+            self.deliver();
+        }
+    }
+
+    /// What a call counts as that is given up now; `None`: before it ever waited.
+    fn given_up(&self, started: Option<Tick>) -> End {
+        let age = started.map(|started| self.clock.now().since(started));
+        let overdue = age.is_some_and(|age| self.machine.rules().is_overdue(age));
         if overdue && !self.fleet.is_draining() { End::CancelledOverdue } else { End::Cancelled }
     }
 
@@ -404,7 +489,7 @@ impl Inner {
             from: change.from,
             to: change.to,
             cause: change.cause,
-            critical: self.config.critical,
+            critical: self.config().critical,
         };
         self.listeners.tell(&event);
         if let Some(listeners) = &self.registry_listeners {
@@ -420,7 +505,7 @@ impl Inner {
 
     fn metrics(&self) -> CircuitBreakerMetrics {
         let now = self.clock.now();
-        let seen = self.machine.observe(now, &self.config);
+        let seen = self.machine.observe(now);
         CircuitBreakerMetrics {
             name: self.name.clone(),
             state: seen.state,
@@ -435,7 +520,8 @@ impl Inner {
             rejections: self.counters.rejections(),
             transitions: TransitionCount::of(seen.transitions),
             would_open: seen.would_open,
-            config: self.config.clone(),
+            state_seconds: TimeInState::of(seen.spent),
+            config: seen.config,
         }
     }
 }

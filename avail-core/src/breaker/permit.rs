@@ -4,10 +4,14 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
-use super::Inner;
+use super::error::CircuitBreakerError;
 use super::machine::Ticket;
 use super::metrics::End;
+use super::rules::Duties;
+use super::{Ended, Inner};
 use crate::clock::Tick;
 
 /// What the result of a call counts as.
@@ -51,6 +55,7 @@ impl From<Outcome> for End {
 pub struct Permit {
     breaker: Arc<Inner>,
     ticket: Ticket,
+    duties: Duties,
     started: Tick,
     /// Acquired while a panic unwound already: then its drop says nothing about the call.
     born_in_panic: bool,
@@ -65,9 +70,10 @@ impl std::fmt::Debug for Inner {
 
 impl Permit {
     pub(super) fn new(breaker: Arc<Inner>, ticket: Ticket) -> Self {
-        let started = breaker.clock.now();
+        let (duties, started) = (breaker.machine.duties(), breaker.clock.now());
+        breaker.enter(duties, started);
         let born_in_panic = std::thread::panicking();
-        Permit { breaker, ticket, started, born_in_panic, settled: false }
+        Permit { breaker, ticket, duties, started, born_in_panic, settled: false }
     }
 
     /// The call succeeded.
@@ -87,7 +93,12 @@ impl Permit {
 
     fn settle(mut self, end: End) {
         self.settled = true;
-        self.breaker.settle(self.ticket, end);
+        self.end(end);
+    }
+
+    fn end(&self, end: End) {
+        let Permit { ticket, duties, .. } = *self;
+        self.breaker.settle(Ended { ticket, duties, started: Some(self.started), end });
     }
 }
 
@@ -96,13 +107,11 @@ impl Drop for Permit {
         if self.settled {
             return;
         }
-        let end = if std::thread::panicking() && !self.born_in_panic {
-            End::Panic
+        if std::thread::panicking() && !self.born_in_panic {
+            self.end(End::Panic);
         } else {
-            let age = self.breaker.clock.now().since(self.started);
-            self.breaker.cancelled(Some(age))
-        };
-        self.breaker.settle(self.ticket, end);
+            self.end(self.breaker.given_up(Some(self.started)));
+        }
     }
 }
 
@@ -113,7 +122,9 @@ impl Drop for Permit {
 pub struct Guard<'a> {
     breaker: &'a Inner,
     ticket: Ticket,
-    /// Set when the call first had to wait; for a probe from the start.
+    duties: Duties,
+    /// Set when the call first had to wait; from the start for a probe, and where the time that a
+    /// call takes is measured.
     started: Option<Tick>,
     /// Whether the operation's own code is running: if the guard is dropped then, it panicked.
     running: bool,
@@ -121,12 +132,26 @@ pub struct Guard<'a> {
 }
 
 impl<'a> Guard<'a> {
+    #[inline]
     pub(super) fn new(breaker: &'a Inner, ticket: Ticket) -> Self {
-        let started = ticket.lease.map(|_| breaker.clock.now());
-        Guard { breaker, ticket, started, running: false, settled: false }
+        let duties = breaker.machine.duties();
+        let mut guard =
+            Guard { breaker, ticket, duties, started: None, running: false, settled: false };
+        if ticket.lease.is_some() || duties.has(Duties::LATENCY) {
+            guard.start();
+        }
+        guard
+    }
+
+    #[inline(never)]
+    fn start(&mut self) {
+        let now = self.breaker.clock.now();
+        self.started = Some(now);
+        self.breaker.enter(self.duties, now);
     }
 
     /// Runs the operation's code under watch: a panic in it is the operation's.
+    #[inline]
     pub fn watch<R>(&mut self, op: impl FnOnce() -> R) -> R {
         self.running = true;
         let result = op();
@@ -134,7 +159,17 @@ impl<'a> Guard<'a> {
         result
     }
 
+    #[inline]
+    fn poll<R>(&mut self, poll: impl FnOnce() -> Poll<R>) -> Poll<R> {
+        let polled = self.watch(poll);
+        if polled.is_pending() && self.started.is_none() {
+            self.start();
+        }
+        polled
+    }
+
     /// Runs a future to its end, and takes its output into account.
+    #[inline]
     pub async fn run<F, C, O>(mut self, future: F, classify: C) -> F::Output
     where
         F: Future,
@@ -142,19 +177,54 @@ impl<'a> Guard<'a> {
         O: Into<End>,
     {
         let mut future = pin!(future);
-        let output = std::future::poll_fn(|context| {
-            let polled = self.watch(|| future.as_mut().poll(context));
-            if polled.is_pending() && self.started.is_none() {
-                self.started = Some(self.breaker.clock.now());
-            }
-            polled
-        })
-        .await;
+        let output =
+            std::future::poll_fn(|context| self.poll(|| future.as_mut().poll(context))).await;
         self.settle(&output, classify);
         output
     }
 
+    /// Runs a future to its end, at most `limit`, and takes its output or that into account.
+    ///
+    /// # Errors
+    ///
+    /// [`CircuitBreakerError::Timeout`] if it was cut off.
+    pub async fn run_within<F, C, O>(
+        mut self,
+        limit: Duration,
+        future: F,
+        classify: C,
+    ) -> Result<F::Output, CircuitBreakerError>
+    where
+        F: Future,
+        C: FnOnce(&F::Output) -> O,
+        O: Into<End>,
+    {
+        let ran = {
+            let mut future = pin!(future);
+            let run = std::future::poll_fn(|context| self.poll(|| future.as_mut().poll(context)));
+            tokio::time::timeout(limit, run).await
+        };
+        match ran {
+            Ok(output) => {
+                self.settle(&output, classify);
+                Ok(output)
+            }
+            Err(_) => {
+                let name = self.breaker.name.clone();
+                self.end(End::Timeout);
+                Err(CircuitBreakerError::Timeout { name, after: limit })
+            }
+        }
+    }
+
+    /// How long a call may take before the breaker cuts it off.
+    #[inline]
+    pub fn limit(&self) -> Option<Duration> {
+        if self.duties.has(Duties::TIMEOUT) { self.breaker.config().call_timeout } else { None }
+    }
+
     /// Runs a function to its end, and takes its output into account.
+    #[inline]
     pub fn run_sync<R, C, O>(mut self, op: impl FnOnce() -> R, classify: C) -> R
     where
         C: FnOnce(&R) -> O,
@@ -166,24 +236,34 @@ impl<'a> Guard<'a> {
     }
 
     /// A classifier is the user's code: if it panics, the guard's drop counts that.
+    #[inline]
     fn settle<R, O: Into<End>>(mut self, output: &R, classify: impl FnOnce(&R) -> O) {
         let end = self.watch(|| classify(output)).into();
+        self.end(end);
+    }
+
+    #[inline]
+    fn end(mut self, end: End) {
         self.settled = true;
-        self.breaker.settle(self.ticket, end);
+        let Guard { breaker, ticket, duties, started, .. } = self;
+        breaker.settle(Ended { ticket, duties, started, end });
     }
 }
 
 impl Drop for Guard<'_> {
+    #[inline]
     fn drop(&mut self) {
-        if self.settled {
-            return;
+        if !self.settled {
+            self.give_up();
         }
-        let end = if self.running {
-            End::Panic
-        } else {
-            let now = self.breaker.clock.now();
-            self.breaker.cancelled(self.started.map(|started| now.since(started)))
-        };
-        self.breaker.settle(self.ticket, end);
+    }
+}
+
+impl Guard<'_> {
+    #[cold]
+    fn give_up(&mut self) {
+        let Guard { breaker, ticket, duties, started, .. } = *self;
+        let end = if self.running { End::Panic } else { breaker.given_up(started) };
+        breaker.settle(Ended { ticket, duties, started, end });
     }
 }

@@ -64,10 +64,16 @@ impl Window {
 
     /// Records a call of `epoch`, and gives the tally with it, if there is a bad call in it. `None`
     /// also where a later epoch has begun.
-    pub(crate) fn record(&self, epoch: u32, mark: Mark, now: Tick) -> Option<Tally> {
+    /// The time is asked for only where it matters.
+    pub(crate) fn record(
+        &self,
+        epoch: u32,
+        mark: Mark,
+        now: impl FnOnce() -> Tick,
+    ) -> Option<Tally> {
         match self {
             Window::Calls(ring) => ring.record(epoch, mark),
-            Window::Time(wheel) => wheel.record(epoch, mark, now),
+            Window::Time(wheel) => wheel.record(epoch, mark, now()),
         }
     }
 
@@ -326,20 +332,20 @@ mod tests {
     fn a_ring_forgets_what_is_older_than_its_size() {
         let window = Window::of_calls(3);
         for _ in 0..1_000_000 {
-            assert_eq!(window.record(7, GOOD, at(0)), None);
+            assert_eq!(window.record(7, GOOD, || at(0)), None);
         }
-        assert_eq!(window.record(7, FAILED, at(0)).map(|tally| tally.failed), Some(1));
-        assert_eq!(window.record(7, FAILED, at(0)).map(|tally| tally.failed), Some(2));
-        let tally = window.record(7, FAILED, at(0)).expect("bad calls");
+        assert_eq!(window.record(7, FAILED, || at(0)).map(|tally| tally.failed), Some(1));
+        assert_eq!(window.record(7, FAILED, || at(0)).map(|tally| tally.failed), Some(2));
+        let tally = window.record(7, FAILED, || at(0)).expect("bad calls");
         assert!(tally.reaches(tally.failed, 1.0));
     }
 
     #[test]
     fn a_result_of_an_earlier_epoch_finds_a_later_one_and_changes_nothing() {
         for window in [Window::of_calls(3), Window::of_time(Duration::from_secs(1))] {
-            window.record(4, FAILED, at(0));
-            window.record(5, GOOD, at(0));
-            assert_eq!(window.record(4, FAILED, at(1)), None);
+            window.record(4, FAILED, || at(0));
+            window.record(5, GOOD, || at(0));
+            assert_eq!(window.record(4, FAILED, || at(1)), None);
             let expected = Tally { calls: 1, failed: 0, slow: 0 };
             assert_eq!(window.tally(5, at(1)), expected, "{window:?}");
         }
@@ -348,7 +354,7 @@ mod tests {
     #[test]
     fn a_wheel_holds_at_least_its_length_and_at_most_a_tenth_more() {
         let window = Window::of_time(Duration::from_secs(10));
-        window.record(0, FAILED, at(0));
+        window.record(0, FAILED, || at(0));
         assert_eq!(window.tally(0, at(10_000)).calls, 1);
         assert_eq!(window.tally(0, at(11_000)).calls, 0);
     }
@@ -361,7 +367,7 @@ mod tests {
                 for _ in 0..threads {
                     scope.spawn(|| {
                         for call in 0..calls {
-                            window.record(3, if call % 2 == 0 { GOOD } else { FAILED }, at(5));
+                            window.record(3, if call % 2 == 0 { GOOD } else { FAILED }, || at(5));
                         }
                     });
                 }
@@ -380,7 +386,7 @@ mod tests {
         ) {
             let window = Window::of_calls(size as u32);
             for (index, &mark) in marks.iter().enumerate() {
-                let told = window.record(9, mark, at(0));
+                let told = window.record(9, mark, || at(0));
                 let recent = &marks[(index + 1).saturating_sub(size)..=index];
                 let expected = tally_of(recent.iter());
                 prop_assert_eq!(window.tally(9, at(0)), expected);
@@ -397,7 +403,7 @@ mod tests {
             let mut seen = Vec::new();
             for (gap, mark) in calls {
                 now += gap;
-                let told = window.record(9, mark, at(now));
+                let told = window.record(9, mark, || at(now));
                 // A second before the first tick, so that a slice begins with each second.
                 let slice = |millis: u64| millis / 1_000;
                 seen.push((slice(now), mark));
@@ -422,7 +428,7 @@ mod tests {
                         epoch = epoch.wrapping_add(1);
                         of_epoch.clear();
                     }
-                    window.record(epoch, mark, at(0));
+                    window.record(epoch, mark, || at(0));
                     of_epoch.push(mark);
                     let kept = match window {
                         Window::Calls(_) => of_epoch.len().saturating_sub(size as usize),

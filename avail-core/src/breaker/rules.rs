@@ -1,0 +1,218 @@
+//! What a call looks at on its way, out of the configuration: plain numbers that can be read
+//! without a lock, and changed while calls pass. All of it is relaxed: a call that passes while the
+//! configuration changes may meet either.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
+
+use super::config::{CircuitBreakerConfig, RateWindow};
+use super::error::OpenReason;
+use super::window::{Tally, Window};
+use crate::clock::{Tick, nanos};
+
+/// Not a rule: a rate that nothing reaches, a time that never comes.
+const NEVER: u64 = u64::MAX;
+
+/// What a call has to do besides counting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Duties(u32);
+
+impl Duties {
+    /// Put what it was into a window.
+    pub(crate) const RATES: Duties = Duties(1);
+    /// Measure how long it took.
+    pub(crate) const LATENCY: Duties = Duties(2);
+    /// Be cut off in time.
+    pub(crate) const TIMEOUT: Duties = Duties(4);
+    /// Be known while it is under way.
+    pub(crate) const IN_FLIGHT: Duties = Duties(8);
+
+    fn of(config: &CircuitBreakerConfig) -> Self {
+        let latency = config.slow_call_rate.is_some();
+        let each = [
+            (config.has_rates(), Duties::RATES),
+            (latency, Duties::LATENCY),
+            (config.call_timeout.is_some(), Duties::TIMEOUT),
+            (latency && config.slow_in_flight, Duties::IN_FLIGHT),
+        ];
+        Duties(each.iter().filter(|(has, _)| *has).map(|(_, duty)| duty.0).sum())
+    }
+
+    #[inline]
+    pub(crate) fn has(self, duty: Duties) -> bool {
+        self.0 & duty.0 != 0
+    }
+
+    #[inline]
+    pub(crate) fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    duties: AtomicU32,
+    failure_threshold: AtomicU32,
+    half_open_max_calls: AtomicU32,
+    min_calls: AtomicU32,
+    reset_timeout: AtomicU64,
+    slow_call: AtomicU64,
+    overdue_after: AtomicU64,
+    failure_rate: AtomicU64,
+    slow_call_rate: AtomicU64,
+}
+
+impl Rules {
+    pub(crate) fn new(config: &CircuitBreakerConfig) -> Self {
+        let rules = Rules::default();
+        rules.set(config);
+        rules
+    }
+
+    pub(crate) fn set(&self, config: &CircuitBreakerConfig) {
+        let time = |time: Option<Duration>| time.map_or(NEVER, nanos);
+        let rate = |rate: Option<f64>| rate.unwrap_or(f64::INFINITY).to_bits();
+        self.failure_threshold.store(config.failure_threshold.unwrap_or(u32::MAX), Relaxed);
+        self.half_open_max_calls.store(config.half_open_max_calls, Relaxed);
+        self.min_calls.store(config.min_calls, Relaxed);
+        self.reset_timeout.store(time(Some(config.reset_timeout)), Relaxed);
+        self.slow_call.store(time(config.slow_call), Relaxed);
+        self.overdue_after.store(time(config.overdue_after()), Relaxed);
+        self.failure_rate.store(rate(config.failure_rate), Relaxed);
+        self.slow_call_rate.store(rate(config.slow_call_rate), Relaxed);
+        self.duties.store(Duties::of(config).0, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn duties(&self) -> Duties {
+        Duties(self.duties.load(Relaxed))
+    }
+
+    /// `None`: failures in a row open nothing.
+    pub(crate) fn failure_threshold(&self) -> Option<u32> {
+        Some(self.failure_threshold.load(Relaxed)).filter(|threshold| *threshold != u32::MAX)
+    }
+
+    pub(crate) fn half_open_max_calls(&self) -> u32 {
+        self.half_open_max_calls.load(Relaxed)
+    }
+
+    pub(crate) fn reset_timeout(&self) -> Duration {
+        Duration::from_nanos(self.reset_timeout.load(Relaxed))
+    }
+
+    /// Whether a call that took so long was slow.
+    pub(crate) fn is_slow(&self, took: Duration) -> bool {
+        nanos(took) >= self.slow_call.load(Relaxed)
+    }
+
+    /// Whether a call that is given up at this age is a failure.
+    pub(crate) fn is_overdue(&self, age: Duration) -> bool {
+        nanos(age) >= self.overdue_after.load(Relaxed)
+    }
+
+    /// What a tally opens the breaker for, if it does.
+    pub(crate) fn broken_by(&self, tally: Tally) -> Option<OpenReason> {
+        if tally.calls < u64::from(self.min_calls.load(Relaxed)) {
+            return None;
+        }
+        let rate = |rate: &AtomicU64| f64::from_bits(rate.load(Relaxed));
+        let Tally { calls, failed, slow } = tally;
+        if tally.reaches(failed, rate(&self.failure_rate)) {
+            return Some(OpenReason::FailureRate { failed, calls });
+        }
+        let slowness = rate(&self.slow_call_rate);
+        tally.reaches(slow, slowness).then_some(OpenReason::SlowCallRate { slow, calls })
+    }
+}
+
+/// The window that is recorded in: the last of a chain, so that a change of its size finds a place
+/// while calls still write to the one before.
+#[derive(Debug, Default)]
+pub(crate) struct Windows {
+    first: OnceLock<Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    shape: RateWindow,
+    window: Window,
+    next: OnceLock<Box<Link>>,
+}
+
+impl Link {
+    fn new(shape: RateWindow) -> Self {
+        let window = match shape {
+            RateWindow::Calls(calls) => Window::of_calls(calls),
+            RateWindow::Time(length) => Window::of_time(length),
+        };
+        Link { shape, window, next: OnceLock::new() }
+    }
+
+    fn last(&self) -> &Link {
+        let mut link = self;
+        while let Some(next) = link.next.get() {
+            link = next;
+        }
+        link
+    }
+}
+
+impl Windows {
+    pub(crate) fn of(config: &CircuitBreakerConfig) -> Self {
+        let windows = Windows::default();
+        windows.set(config);
+        windows
+    }
+
+    /// A window of another size begins empty; one of the same size goes on. Called under the lock.
+    pub(crate) fn set(&self, config: &CircuitBreakerConfig) {
+        if !config.has_rates() {
+            return;
+        }
+        let last = self.first.get_or_init(|| Link::new(config.window)).last();
+        if last.shape != config.window {
+            last.next.get_or_init(|| Box::new(Link::new(config.window)));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn current(&self) -> Option<&Window> {
+        self.first.get().map(|first| &first.last().window)
+    }
+}
+
+/// When the calls began that are under way, and how many began then.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    began: std::sync::Mutex<BTreeMap<Tick, u64>>,
+}
+
+impl InFlight {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Tick, u64>> {
+        self.began.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn enter(&self, began: Tick) {
+        *self.lock().entry(began).or_default() += 1;
+    }
+
+    pub(crate) fn leave(&self, began: Tick) {
+        let mut all = self.lock();
+        if let Some(calls) = all.get_mut(&began) {
+            *calls -= 1;
+            if *calls == 0 {
+                all.remove(&began);
+            }
+        }
+    }
+
+    /// How many are slow already.
+    pub(crate) fn overdue(&self, rules: &Rules, now: Tick) -> u64 {
+        let all = self.lock();
+        all.iter().take_while(|(began, _)| rules.is_slow(now.since(**began))).map(|(_, n)| n).sum()
+    }
+}

@@ -253,7 +253,7 @@ mod tests {
             .expect_err("five failures are not one");
         let message = error.to_string();
         assert!(message.starts_with("circuit breaker `storage` exists with other settings"));
-        assert!(message.contains("failure_threshold: 1"), "{message}");
+        assert!(message.contains("failure_threshold: Some(1)"), "{message}");
         assert!(Arc::ptr_eq(&registry.get_or_create("storage").inner, &first.inner));
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct Rejection {
     pub(crate) reason: OpenReason,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) state: RejectedBy,
+    /// Whether nothing has been changed on the way to it.
+    pub(crate) at_once: bool,
 }
 
 /// What rejected a call: the label of the rejection counters.
@@ -199,8 +201,8 @@ impl Machine {
 
     /// One that has come as far as `epoch`.
     #[cfg(all(test, not(avail_loom)))]
-    pub(crate) fn with_epoch(now: Tick, epoch: u32) -> Self {
-        let machine = Self::new(Arc::default(), now, Mode::On, None);
+    pub(crate) fn with_epoch(config: CircuitBreakerConfig, now: Tick, epoch: u32) -> Self {
+        let machine = Self::new(Arc::new(config), now, Mode::On, None);
         let word = Word::from_bits(u64::from(epoch) << 32).moved_to(CircuitState::Closed);
         machine.transition_now(now).move_to(word, Cause::Reset);
         machine
@@ -247,19 +249,24 @@ impl Machine {
 
     /// Every other path.
     pub(crate) fn admit(&self, now: Tick) -> Result<Ticket, Rejection> {
+        if let Some(decided) = self.try_admit(now) {
+            return decided;
+        }
         loop {
-            let word = self.load();
-            let decided = match (word.active_override(), word.state()) {
-                (Some(over), _) => self.admit_overridden(word, over, now),
-                (None, CircuitState::Closed) => {
-                    Some(Ok(Ticket { epoch: word.epoch(), lease: None }))
-                }
-                (None, CircuitState::Open) => self.admit_open(word, now),
-                (None, CircuitState::HalfOpen) => self.admit_half_open(word, now),
-            };
-            if let Some(decided) = decided {
-                return decided;
+            if let Some(decided) = self.try_admit(now) {
+                return decided.map_err(|rejection| Rejection { at_once: false, ..rejection });
             }
+        }
+    }
+
+    /// `None`: the breaker has moved on meanwhile.
+    fn try_admit(&self, now: Tick) -> Option<Result<Ticket, Rejection>> {
+        let word = self.load();
+        match (word.active_override(), word.state()) {
+            (Some(over), _) => self.admit_overridden(word, over, now),
+            (None, CircuitState::Closed) => Some(Ok(Ticket { epoch: word.epoch(), lease: None })),
+            (None, CircuitState::Open) => self.admit_open(word, now),
+            (None, CircuitState::HalfOpen) => self.admit_half_open(word, now),
         }
     }
 
@@ -283,6 +290,7 @@ impl Machine {
                 reason: OpenReason::Forced { reason },
                 retry_after: until.map(|until| until.since(now)),
                 state: RejectedBy::ForcedOpen,
+                at_once: false,
             })
         })
     }
@@ -300,6 +308,7 @@ impl Machine {
                 reason: OpenReason::AwaitingRecoveryCheck,
                 retry_after: None,
                 state: RejectedBy::AwaitingCheck,
+                at_once: false,
             }));
         }
         transition.to(CircuitState::HalfOpen, Cause::OpenTimeOver);
@@ -316,6 +325,7 @@ impl Machine {
             reason,
             retry_after: Some(until.since(now)),
             state: RejectedBy::Open,
+            at_once: true,
         })
     }
 
@@ -334,6 +344,7 @@ impl Machine {
                 reason: OpenReason::ProbesInFlight,
                 retry_after: None,
                 state: RejectedBy::HalfOpen,
+                at_once: true,
             }));
         }
         let mut transition = self.transition(word, now)?;

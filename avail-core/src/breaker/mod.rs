@@ -52,7 +52,7 @@ pub use self::state::CircuitState;
 pub(crate) use self::events::Listeners;
 
 use self::fleet::Fleet;
-use self::machine::{Change, Machine, RejectedBy, Rejection, Standing, Ticket, Verdict};
+use self::machine::{Change, Machine, Rejection, Standing, Ticket, Verdict};
 use self::metrics::Counters;
 pub use self::metrics::End;
 use self::rules::Duties;
@@ -392,7 +392,7 @@ impl Inner {
 
     fn reject(&self, rejection: Rejection) -> CircuitBreakerError {
         self.counters.count_rejection(rejection.state);
-        if rejection.state != RejectedBy::Open {
+        if !rejection.at_once {
             self.deliver();
         }
         CircuitBreakerError::Open {

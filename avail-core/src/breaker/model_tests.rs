@@ -1,6 +1,7 @@
 //! The machine against a reference that is plain enough to be read at a glance: random histories
 //! of everything that can be done to a breaker, compared after every step.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -8,7 +9,7 @@ use proptest::prelude::*;
 
 use super::machine::{Machine, RejectedBy, Standing, Ticket, Verdict};
 use super::overrides::{Mode, Override, OverrideOptions};
-use super::{CircuitBreakerConfig, CircuitState};
+use super::{CircuitBreakerConfig, CircuitState, RateWindow};
 use crate::clock::Tick;
 
 use CircuitState::{Closed, HalfOpen, Open};
@@ -21,33 +22,20 @@ struct Reference {
     own: Option<(Override, u64)>,
     epoch: u32,
     state: CircuitState,
+    since: u64,
     streak: u32,
     last_failure: u64,
+    calls: Vec<(u64, bool, bool)>,
     failures_of_opening: u32,
+    trips: u32,
     open_until: u64,
     leases: Vec<u64>,
     successes: u32,
     would_open: u64,
+    quiet_until: u64,
 }
 
 impl Reference {
-    fn new(settings: Settings) -> Self {
-        Reference {
-            settings,
-            mode: Mode::On,
-            own: None,
-            epoch: 0,
-            state: Closed,
-            streak: 0,
-            last_failure: 0,
-            failures_of_opening: 0,
-            open_until: 0,
-            leases: Vec::new(),
-            successes: 0,
-            would_open: 0,
-        }
-    }
-
     fn active_override(&self) -> Option<Override> {
         self.own.map(|(kind, _)| kind).or(match self.mode {
             Mode::On => None,
@@ -74,25 +62,40 @@ impl Reference {
         }
     }
 
-    fn next_epoch(&mut self, state: CircuitState) {
+    /// `before`: what calls met until then.
+    fn next_epoch(&mut self, before: CircuitState, state: CircuitState, at: u64) {
         (self.epoch, self.state, self.streak, self.successes) = (self.epoch + 1, state, 0, 0);
         self.leases.clear();
+        self.calls.clear();
+        if before != self.effective_state() {
+            self.since = at;
+        }
+    }
+
+    /// A fresh closed breaker beneath whatever lies over it now.
+    fn afresh(&mut self, before: CircuitState, at: u64) {
+        (self.trips, self.quiet_until) = (0, at);
+        self.next_epoch(before, Closed, at);
     }
 
     fn open(&mut self, failures: u32, at: u64) {
+        let before = self.effective_state();
+        if before == Closed {
+            let healthy = (at - self.since) / self.settings.timeout;
+            self.trips = self.trips.saturating_sub(healthy as u32);
+        }
+        let grown = self.settings.timeout * self.settings.backoff.pow(self.trips.min(10));
+        self.open_until = at + grown.min(self.settings.timeout + self.settings.max_extra);
+        self.trips += 1;
         self.failures_of_opening = failures;
-        self.open_until = at + self.settings.timeout;
-        self.next_epoch(Open);
-    }
-
-    fn override_is_over(&self, now: u64) -> bool {
-        self.own.is_some_and(|(_, until)| now >= until)
+        self.next_epoch(before, Open, at);
     }
 
     fn expire_override(&mut self, now: u64) {
-        if self.override_is_over(now) {
+        if let Some((_, until)) = self.own.filter(|(_, until)| now >= *until) {
+            let before = self.effective_state();
             self.own = None;
-            self.next_epoch(Closed);
+            self.afresh(before, until);
         }
     }
 
@@ -114,7 +117,7 @@ impl Reference {
             (None, Open) if now < self.open_until => {
                 return Err((RejectedBy::Open, Some(self.open_until)));
             }
-            (None, Open) => self.next_epoch(HalfOpen),
+            (None, Open) => self.next_epoch(Open, HalfOpen, now),
             (None, HalfOpen) => {}
         }
         if self.leases.len() as u32 >= self.settings.half_open_max_calls {
@@ -128,7 +131,7 @@ impl Reference {
     fn settle(
         &mut self,
         (epoch, lease): (u32, Option<u64>),
-        verdict: Verdict,
+        (verdict, slow): (Verdict, bool),
         now: u64,
     ) -> Standing {
         if lease.is_some() && epoch == self.epoch {
@@ -143,13 +146,21 @@ impl Reference {
         }
         match (lease, verdict) {
             (_, Verdict::Nothing) => {}
-            (None, Verdict::Good) => self.streak = 0,
-            (None, Verdict::Bad) => self.fail(now),
+            (None, Verdict::Good) => {
+                self.streak = 0;
+                self.rate(false, slow, now);
+            }
+            (None, Verdict::Bad) => {
+                self.fail(now);
+                if self.epoch == epoch {
+                    self.rate(true, slow, now);
+                }
+            }
             (Some(_), Verdict::Bad) => self.open(self.failures_of_opening + 1, now),
             (Some(_), Verdict::Good) => {
                 self.successes += 1;
                 if self.successes >= self.settings.success_threshold {
-                    self.next_epoch(Closed);
+                    self.next_epoch(HalfOpen, Closed, now);
                 }
             }
         }
@@ -159,7 +170,7 @@ impl Reference {
     fn fail(&mut self, now: u64) {
         self.streak = self.failures(now) + 1;
         self.last_failure = now;
-        if self.streak >= self.settings.failure_threshold {
+        if self.settings.failure_threshold.is_some_and(|threshold| self.streak >= threshold) {
             match self.active_override() {
                 None => self.open(self.streak, now),
                 Some(Override::Shadow) => (self.streak, self.would_open) = (0, self.would_open + 1),
@@ -167,11 +178,43 @@ impl Reference {
             }
         }
     }
+
+    fn rate(&mut self, failed: bool, slow: bool, now: u64) {
+        let Some((tenths, window)) = self.settings.rates else { return };
+        self.calls.push((now, failed, slow));
+        let in_window: Vec<_> = match window {
+            RateWindow::Calls(calls) => self.calls.iter().rev().take(calls as usize).collect(),
+            // Slices of a second.
+            _ => self.calls.iter().filter(|(at, ..)| at + 10 >= now).collect(),
+        };
+        let total = in_window.len();
+        let failed = in_window.iter().filter(|(_, failed, _)| *failed).count();
+        let slow = in_window.iter().filter(|(_, _, slow)| *slow).count();
+        let reached = |part: usize| part * 10 >= total * tenths as usize;
+        if total < MIN_CALLS as usize || !(reached(failed) || reached(slow)) {
+            return;
+        }
+        match self.active_override() {
+            None => self.open(self.failures(now), now),
+            Some(Override::Shadow) if now >= self.quiet_until => {
+                self.quiet_until = now + self.settings.timeout;
+                self.would_open += 1;
+            }
+            Some(_) => {}
+        }
+    }
 }
+
+/// So many calls must be in the window before a rate says anything.
+const MIN_CALLS: u32 = 3;
 
 #[derive(Clone, Copy, Debug)]
 struct Settings {
-    failure_threshold: u32,
+    failure_threshold: Option<u32>,
+    /// Tenths of the calls that may neither fail nor be slow, and of which calls.
+    rates: Option<(u32, RateWindow)>,
+    backoff: u64,
+    max_extra: u64,
     success_threshold: u32,
     half_open_max_calls: u32,
     timeout: u64,
@@ -181,23 +224,56 @@ struct Settings {
 
 impl Settings {
     fn config(self) -> CircuitBreakerConfig {
-        CircuitBreakerConfig::builder()
-            .failure_threshold(self.failure_threshold)
+        let mut builder = CircuitBreakerConfig::builder()
             .success_threshold(self.success_threshold)
             .half_open_max_calls(self.half_open_max_calls)
             .timeout(Duration::from_secs(self.timeout))
             .reset_timeout(Duration::from_secs(self.reset_timeout))
             .probe_timeout(Duration::from_secs(self.probe_timeout))
-            .build()
-            .expect("small settings are valid")
+            .backoff(self.backoff as f64)
+            .max_timeout(Duration::from_secs(self.timeout + self.max_extra))
+            .jitter(0.0);
+        if let Some(threshold) = self.failure_threshold {
+            builder = builder.failure_threshold(threshold);
+        }
+        if let Some((tenths, window)) = self.rates {
+            let rate = f64::from(tenths) / 10.0;
+            builder = builder.failure_rate(rate).slow_call_rate(rate).window(window);
+            builder = builder.slow_call(Duration::from_secs(1)).min_calls(MIN_CALLS);
+        }
+        builder.build().expect("small settings are valid")
+    }
+
+    fn reference(self) -> Reference {
+        Reference {
+            settings: self,
+            mode: Mode::On,
+            own: None,
+            epoch: 0,
+            state: Closed,
+            since: START,
+            streak: 0,
+            last_failure: 0,
+            calls: Vec::new(),
+            failures_of_opening: 0,
+            trips: 0,
+            open_until: 0,
+            leases: Vec::new(),
+            successes: 0,
+            would_open: 0,
+            quiet_until: START,
+        }
     }
 }
+
+/// The reference takes the time of no failure for long ago.
+const START: u64 = 1000;
 
 #[derive(Clone, Debug)]
 enum Step {
     Admit,
     /// One of the calls under way, counted round.
-    Settle(usize, Verdict),
+    Settle(usize, (Verdict, bool)),
     Advance(u64),
     Trip,
     Reset,
@@ -207,14 +283,30 @@ enum Step {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (1..4_u32, 1..4_u32, 1..4_u32, 1..6_u64, 1..9_u64, 1..9_u64).prop_map(
-        |(failures, successes, probes, timeout, reset_timeout, probe_timeout)| Settings {
-            failure_threshold: failures,
-            success_threshold: successes,
-            half_open_max_calls: probes,
-            timeout,
-            reset_timeout,
-            probe_timeout,
+    let window = prop_oneof![
+        (MIN_CALLS..7).prop_map(RateWindow::Calls),
+        Just(RateWindow::Time(Duration::from_secs(10))),
+    ];
+    let rules = prop_oneof![
+        (1..4_u32).prop_map(|failures| (Some(failures), None)),
+        (2..=10_u32, window.clone()).prop_map(|rate| (None, Some(rate))),
+        (2..4_u32, (2..=10_u32, window)).prop_map(|(failures, rate)| (Some(failures), Some(rate))),
+    ];
+    let half_open = (1..4_u32, 1..4_u32, 1..9_u64);
+    (rules, half_open, 1..6_u64, 1..9_u64, 1..3_u64, 0..20_u64).prop_map(
+        |((failure_threshold, rates), half_open, timeout, reset_timeout, backoff, max_extra)| {
+            let (success_threshold, half_open_max_calls, probe_timeout) = half_open;
+            Settings {
+                failure_threshold,
+                rates,
+                backoff,
+                max_extra,
+                success_threshold,
+                half_open_max_calls,
+                timeout,
+                reset_timeout,
+                probe_timeout,
+            }
         },
     )
 }
@@ -226,7 +318,7 @@ fn step() -> impl Strategy<Value = Step> {
     let mode = prop_oneof![Just(Mode::On), Just(Mode::Shadow), Just(Mode::Off)];
     prop_oneof![
         30 => Just(Step::Admit),
-        30 => (0..8_usize, verdict).prop_map(|(which, verdict)| Step::Settle(which, verdict)),
+        30 => (0..8_usize, (verdict, any::<bool>())).prop_map(|(which, end)| Step::Settle(which, end)),
         15 => (1..5_u64).prop_map(Step::Advance),
         2 => Just(Step::Trip),
         1 => Just(Step::Reset),
@@ -243,7 +335,6 @@ fn at(seconds: u64) -> Tick {
 /// Both of them, and the calls that are under way.
 struct Pair {
     now: u64,
-    config: CircuitBreakerConfig,
     machine: Machine,
     reference: Reference,
     under_way: Vec<(Ticket, (u32, Option<u64>))>,
@@ -254,11 +345,9 @@ struct Pair {
 impl Pair {
     fn new(settings: Settings) -> Self {
         Pair {
-            // The reference takes the time of no failure for long ago.
-            now: 1000,
-            config: settings.config(),
-            machine: Machine::new(at(1000), Mode::On, None),
-            reference: Reference::new(settings),
+            now: START,
+            machine: Machine::new(Arc::new(settings.config()), at(START), Mode::On, None),
+            reference: settings.reference(),
             under_way: Vec::new(),
             told: (0, Closed),
         }
@@ -267,38 +356,40 @@ impl Pair {
     fn run(&mut self, step: &Step) -> Result<(), TestCaseError> {
         let now = self.now;
         self.reference.expire_override(now);
+        let before = self.reference.effective_state();
         match *step {
             Step::Admit => self.admit()?,
-            Step::Settle(which, verdict) => self.settle(which, verdict)?,
+            Step::Settle(which, end) => self.settle(which, end)?,
             Step::Advance(seconds) => self.now += seconds,
             Step::Trip => {
-                self.machine.trip(at(now), &self.config);
+                self.machine.trip(at(now));
                 if self.reference.active_override().is_none() {
                     self.reference.open(self.reference.failures(now), now);
                 }
             }
             Step::Reset => {
                 self.machine.reset(at(now));
-                self.reference.next_epoch(Closed);
+                self.reference.trips = 0;
+                self.reference.next_epoch(before, Closed, now);
             }
             Step::Override(kind, ttl) => {
                 let ttl_or_not = ttl.map(Duration::from_secs);
                 let options = OverrideOptions { ttl: ttl_or_not, ..OverrideOptions::reason("") };
                 self.machine.set_override(kind, options, at(now), Utc::now());
                 self.reference.own = Some((kind, ttl.map_or(u64::MAX, |ttl| now + ttl)));
-                self.reference.next_epoch(Closed);
+                self.reference.afresh(before, now);
             }
             Step::Clear => {
                 self.machine.clear_override(at(now));
                 if self.reference.own.take().is_some() {
-                    self.reference.next_epoch(Closed);
+                    self.reference.afresh(before, now);
                 }
             }
             Step::SetMode(mode) => {
                 self.machine.set_mode(mode, at(now));
-                let before = std::mem::replace(&mut self.reference.mode, mode);
-                if before != mode && self.reference.own.is_none() {
-                    self.reference.next_epoch(Closed);
+                let mode_before = std::mem::replace(&mut self.reference.mode, mode);
+                if mode_before != mode && self.reference.own.is_none() {
+                    self.reference.afresh(before, now);
                 }
             }
         }
@@ -309,7 +400,7 @@ impl Pair {
         let now = self.now;
         let admitted = match self.machine.admit_closed() {
             Some(ticket) => Ok(ticket),
-            None => self.machine.admit(at(now), &self.config),
+            None => self.machine.admit(at(now)),
         };
         match (admitted, self.reference.admit(now)) {
             (Ok(ticket), Ok(expected)) => {
@@ -326,20 +417,20 @@ impl Pair {
         Ok(())
     }
 
-    fn settle(&mut self, which: usize, verdict: Verdict) -> Result<(), TestCaseError> {
+    fn settle(&mut self, which: usize, end: (Verdict, bool)) -> Result<(), TestCaseError> {
         if self.under_way.is_empty() {
             return Ok(());
         }
         let (now, which) = (self.now, which % self.under_way.len());
         let (ticket, expected) = self.under_way.swap_remove(which);
-        let standing = self.machine.settle(ticket, verdict, &self.config, || at(now));
-        prop_assert_eq!(standing, self.reference.settle(expected, verdict, now));
+        let standing = self.machine.settle(ticket, end.0, end.1, || at(now));
+        prop_assert_eq!(standing, self.reference.settle(expected, end, now));
         Ok(())
     }
 
     fn compare(&mut self) -> Result<(), TestCaseError> {
         let now = self.now;
-        let seen = self.machine.observe(at(now), &self.config);
+        let seen = self.machine.observe(at(now));
         prop_assert_eq!(self.machine.state(|| at(now)), seen.state);
         self.reference.expire_override(now); // it is shown as over, noticed or not
         let expected = &self.reference;
@@ -364,7 +455,7 @@ impl Pair {
             self.told = (change.sequence, change.to);
         }
         // Before this moment, so that an override whose end is not noticed is still shown.
-        let seen = self.machine.observe(at(0), &self.config);
+        let seen = self.machine.observe(at(0));
         prop_assert_eq!(seen.state, self.told.1);
         for state in CircuitState::ALL {
             let into: u64 = seen.transitions.iter().map(|from| from[state as usize]).sum();

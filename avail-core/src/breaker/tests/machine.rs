@@ -10,17 +10,16 @@ fn at(seconds: u64) -> Tick {
 
 struct Rig {
     machine: Machine,
-    config: CircuitBreakerConfig,
 }
 
 impl Rig {
     fn new(config: CircuitBreakerConfigBuilder) -> Self {
         let config = config.build().expect("a valid configuration");
-        Rig { machine: Machine::new(at(0), Mode::On, None), config }
+        Rig { machine: Machine::new(Arc::new(config), at(0), Mode::On, None) }
     }
 
     fn admit(&self, second: u64) -> Result<Ticket, Rejection> {
-        self.machine.admit(at(second), &self.config)
+        self.machine.admit(at(second))
     }
 
     fn ticket(&self, second: u64) -> Ticket {
@@ -28,7 +27,7 @@ impl Rig {
     }
 
     fn settle(&self, ticket: Ticket, verdict: Verdict, second: u64) -> Standing {
-        self.machine.settle(ticket, verdict, &self.config, || at(second))
+        self.machine.settle(ticket, verdict, false, || at(second))
     }
 
     fn fail(&self, second: u64) {
@@ -41,7 +40,7 @@ impl Rig {
     }
 
     fn observe(&self, now: Tick) -> Observation {
-        self.machine.observe(now, &self.config)
+        self.machine.observe(now)
     }
 
     fn state(&self) -> CircuitState {
@@ -61,7 +60,7 @@ impl Rig {
 #[test]
 fn the_open_time_runs_from_the_first_lease_that_ended_not_from_its_discovery() {
     let rig = Rig::new(config().half_open_max_calls(2));
-    rig.machine.trip(at(0), &rig.config);
+    rig.machine.trip(at(0));
     rig.ticket(10); // hangs: its lease ends at 70
     let second = rig.ticket(30); // hangs too: its lease ends at 90
     assert_eq!(rig.settle(second, Verdict::Good, 95), Standing::Stale);
@@ -73,7 +72,7 @@ fn the_open_time_runs_from_the_first_lease_that_ended_not_from_its_discovery() {
 #[test]
 fn it_makes_no_difference_who_notices_that_a_lease_ended() {
     let rig = Rig::new(config().half_open_max_calls(2));
-    rig.machine.trip(at(0), &rig.config);
+    rig.machine.trip(at(0));
     rig.ticket(10); // hangs: its lease ends at 70
     let second = rig.ticket(30);
     // A good result after 70 comes from an epoch that had ended by then.
@@ -87,7 +86,7 @@ fn it_makes_no_difference_who_notices_that_a_lease_ended() {
 fn an_expired_override_does_not_stand_in_the_way_of_a_trip() {
     let rig = Rig::new(config());
     rig.force_open(0, Duration::from_secs(5));
-    rig.machine.trip(at(6), &rig.config);
+    rig.machine.trip(at(6));
     assert_eq!(rig.observe(at(6)).state, CircuitState::Open);
     let rejection = rig.admit(7).expect_err("it was tripped by hand");
     assert_eq!(rejection.reason, OpenReason::Tripped);
@@ -97,7 +96,7 @@ fn an_expired_override_does_not_stand_in_the_way_of_a_trip() {
 fn an_expired_override_ends_at_its_time_whatever_comes_next() {
     type Step = fn(&Rig);
     let steps: [(&str, Step); 5] = [
-        ("trip", |rig| rig.machine.trip(at(9), &rig.config)),
+        ("trip", |rig| rig.machine.trip(at(9))),
         ("reset", |rig| rig.machine.reset(at(9))),
         ("clear", |rig| rig.machine.clear_override(at(9))),
         ("mode", |rig| rig.machine.set_mode(Mode::Off, at(9))),
@@ -138,11 +137,11 @@ fn an_expired_override_says_since_when_it_is_over() {
 fn a_trip_by_hand_does_not_show_the_failures_of_an_older_one() {
     let rig = Rig::new(config());
     (0..3).for_each(|second| rig.fail(second));
-    assert_eq!(rig.machine.failure_count(at(2), &rig.config), 3);
+    assert_eq!(rig.machine.failure_count(at(2)), 3);
     rig.settle(rig.ticket(12), Verdict::Good, 12);
     rig.fail(13);
-    rig.machine.trip(at(13), &rig.config);
-    assert_eq!(rig.machine.failure_count(at(13), &rig.config), 1);
+    rig.machine.trip(at(13));
+    assert_eq!(rig.machine.failure_count(at(13)), 1);
 }
 
 #[test]
@@ -150,28 +149,28 @@ fn a_failed_and_an_expired_probe_are_counted_alike() {
     let rig = Rig::new(config());
     (0..3).for_each(|second| rig.fail(second));
     rig.settle(rig.ticket(12), Verdict::Bad, 12);
-    assert_eq!(rig.machine.failure_count(at(12), &rig.config), 4);
+    assert_eq!(rig.machine.failure_count(at(12)), 4);
     rig.ticket(22); // hangs until 82
     rig.admit(83).expect_err("it re-opened at 82");
-    assert_eq!(rig.machine.failure_count(at(83), &rig.config), 5);
+    assert_eq!(rig.machine.failure_count(at(83)), 5);
 }
 
 #[test]
 fn a_streak_trips_however_many_epochs_went_by_without_one() {
     // So many resets take minutes; the word is put there instead.
-    let machine = Machine::with_epoch(at(0), (1 << 31) + 5);
     let config = config().build().expect("a valid configuration");
+    let machine = Machine::with_epoch(config, at(0), (1 << 31) + 5);
     for second in 0..3 {
-        let ticket = machine.admit(at(second), &config).expect("closed");
-        machine.settle(ticket, Verdict::Bad, &config, || at(second));
+        let ticket = machine.admit(at(second)).expect("closed");
+        machine.settle(ticket, Verdict::Bad, false, || at(second));
     }
-    assert_eq!(machine.observe(at(3), &config).state, CircuitState::Open);
+    assert_eq!(machine.observe(at(3)).state, CircuitState::Open);
 }
 
 #[test]
 fn the_time_of_changes_never_goes_back() {
     let rig = Rig::new(config());
-    rig.machine.trip(at(20), &rig.config);
+    rig.machine.trip(at(20));
     rig.machine.reset(at(19)); // its thread had read the clock before, and waited for the lock
     let changes = rig.changes();
     assert_eq!(changes[1].at, at(20));
@@ -183,10 +182,10 @@ fn a_streak_older_than_the_reset_timeout_is_forgotten() {
     let rig = Rig::new(config().reset_timeout(Duration::from_secs(100)));
     rig.fail(0);
     rig.fail(100); // just young enough
-    assert_eq!(rig.machine.failure_count(at(100), &rig.config), 2);
-    assert_eq!(rig.machine.failure_count(at(201), &rig.config), 0);
+    assert_eq!(rig.machine.failure_count(at(100)), 2);
+    assert_eq!(rig.machine.failure_count(at(201)), 0);
     rig.fail(201);
-    assert_eq!(rig.machine.failure_count(at(201), &rig.config), 1);
+    assert_eq!(rig.machine.failure_count(at(201)), 1);
     assert_eq!(rig.state(), CircuitState::Closed);
     rig.fail(202);
     rig.fail(203);
@@ -197,7 +196,7 @@ fn a_streak_older_than_the_reset_timeout_is_forgotten() {
 fn a_late_failure_does_not_lengthen_the_open_time() {
     let rig = Rig::new(config());
     let late: Vec<_> = (0..100).map(|_| rig.ticket(0)).collect();
-    rig.machine.trip(at(1), &rig.config);
+    rig.machine.trip(at(1));
     for ticket in late {
         assert_eq!(rig.settle(ticket, Verdict::Bad, 9), Standing::Stale);
     }
@@ -211,7 +210,7 @@ fn a_result_of_an_earlier_epoch_changes_nothing_in_any_later_state() {
     for verdict in [Verdict::Good, Verdict::Bad, Verdict::Nothing] {
         let rig = Rig::new(config().failure_threshold(1));
         let tickets: Vec<_> = (0..3).map(|_| rig.ticket(0)).collect();
-        rig.machine.trip(at(0), &rig.config);
+        rig.machine.trip(at(0));
         assert_eq!(rig.settle(tickets[0], verdict, 1), Standing::Stale);
         assert_eq!(rig.state(), CircuitState::Open);
 
@@ -224,14 +223,14 @@ fn a_result_of_an_earlier_epoch_changes_nothing_in_any_later_state() {
         assert_eq!(rig.settle(tickets[2], verdict, 11), Standing::Stale);
         assert_eq!(rig.settle(probe, verdict, 11), Standing::Stale);
         assert_eq!(rig.state(), CircuitState::Closed);
-        assert_eq!(rig.machine.failure_count(at(11), &rig.config), 0);
+        assert_eq!(rig.machine.failure_count(at(11)), 0);
     }
 }
 
 #[test]
 fn looking_changes_nothing() {
     let rig = Rig::new(config());
-    rig.machine.trip(at(0), &rig.config);
+    rig.machine.trip(at(0));
     rig.changes();
     assert_eq!(rig.machine.state(|| at(100)), CircuitState::Open);
     assert_eq!(rig.observe(at(100)).state, CircuitState::Open);

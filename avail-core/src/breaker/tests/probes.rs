@@ -115,7 +115,7 @@ async fn the_lease_can_be_set() {
 async fn settings_written_past_the_builder_can_not_wedge_it() {
     let _isolated = isolated();
     let mut wild = config().build().expect("a valid configuration");
-    wild.failure_threshold = 0;
+    wild.failure_threshold = Some(0);
     wild.success_threshold = u32::MAX;
     wild.half_open_max_calls = 0;
     wild.probe_timeout = Some(Duration::ZERO);

@@ -18,6 +18,8 @@ mod scope;
 mod site;
 #[cfg(feature = "test-util")]
 pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use self::availability::component::{LatencyHistogram, RunCounts};
 pub use self::availability::{

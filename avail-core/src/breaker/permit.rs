@@ -59,6 +59,8 @@ pub struct Permit {
     started: Tick,
     /// Acquired while a panic unwound already: then its drop says nothing about the call.
     born_in_panic: bool,
+    /// Whether code of the operation is running under [`watch`](Self::watch).
+    running: bool,
     settled: bool,
 }
 
@@ -73,7 +75,7 @@ impl Permit {
         let (duties, started) = (breaker.machine.duties(), breaker.clock.now());
         breaker.enter(duties, started);
         let born_in_panic = std::thread::panicking();
-        Permit { breaker, ticket, duties, started, born_in_panic, settled: false }
+        Permit { breaker, ticket, duties, started, born_in_panic, running: false, settled: false }
     }
 
     /// The call succeeded.
@@ -96,6 +98,35 @@ impl Permit {
         self.end(end);
     }
 
+    /// Runs the operation's code: a panic in it is the operation's, whenever the permit is dropped.
+    #[cfg(feature = "tower")]
+    pub(crate) fn watch<R>(&mut self, op: impl FnOnce() -> R) -> R {
+        self.running = true;
+        let result = op();
+        self.running = false;
+        result
+    }
+
+    /// How long the call may take before the breaker cuts it off.
+    #[cfg(feature = "tower")]
+    pub(crate) fn limit(&self) -> Option<Duration> {
+        if self.duties.has(Duties::TIMEOUT) { self.breaker.config().call_timeout } else { None }
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn end_as(self, end: End) {
+        self.settle(end);
+    }
+
+    /// The call is cut off.
+    #[cfg(feature = "tower")]
+    pub(crate) fn time_out(self) -> CircuitBreakerError {
+        let name = self.breaker.name.clone();
+        let after = self.breaker.config().call_timeout.unwrap_or_default();
+        self.settle(End::Timeout);
+        CircuitBreakerError::Timeout { name, after }
+    }
+
     fn end(&self, end: End) {
         let Permit { ticket, duties, .. } = *self;
         self.breaker.settle(Ended { ticket, duties, started: Some(self.started), end });
@@ -107,7 +138,7 @@ impl Drop for Permit {
         if self.settled {
             return;
         }
-        if std::thread::panicking() && !self.born_in_panic {
+        if self.running || (std::thread::panicking() && !self.born_in_panic) {
             self.end(End::Panic);
         } else {
             self.end(self.breaker.given_up(Some(self.started)));

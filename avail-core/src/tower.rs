@@ -228,12 +228,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_counts_can_be_said() {
         let breaker = breaker(1);
-        let layer = CircuitBreakerLayer::new(breaker.clone()).classify(
-            |status: &Result<u16, &str>| match status {
-                Ok(500..) => Outcome::Failure,
-                _ => Outcome::Success,
-            },
-        );
+        let layer =
+            CircuitBreakerLayer::new(breaker.clone()).classify(|status: &Result<u16, &str>| {
+                match status {
+                    Ok(500..) => Outcome::Failure,
+                    _ => Outcome::Success,
+                }
+            });
         let service = layer.layer(service_fn(|status: u16| async move { Ok::<_, &str>(status) }));
         assert_eq!(service.clone().oneshot(404).await, Ok(404));
         assert_eq!(service.oneshot(503).await, Ok(503));

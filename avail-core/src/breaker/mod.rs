@@ -260,6 +260,28 @@ impl CircuitBreaker {
         Ok(Permit::new(self.inner.clone(), ticket))
     }
 
+    /// The health check that has to pass before a call may probe, if the time for it has come.
+    pub(crate) fn awaited_check(&self) -> Option<Arc<str>> {
+        let check = self.inner.machine.awaited_check(self.inner.clock.now());
+        self.inner.deliver();
+        check
+    }
+
+    /// Somebody runs the recovery check, for so long from now on.
+    pub(crate) fn supervise(&self, time: std::time::Duration) {
+        self.inner.machine.supervise(self.inner.clock.now().after(time));
+    }
+
+    /// The recovery check has been run.
+    pub(crate) fn recovery_checked(&self, passed: bool) {
+        self.inner.machine.recovery_checked(passed, self.inner.clock.now());
+        self.inner.deliver();
+    }
+
+    pub(crate) fn is_same_as(&self, other: &CircuitBreaker) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     pub(crate) fn guard(&self) -> Result<Guard<'_>, CircuitBreakerError> {
         self.inner.guard()
     }

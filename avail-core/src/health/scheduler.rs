@@ -4,14 +4,21 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::check::{HealthCheck, Schedule};
 use super::runner::{Ended, Run};
 use crate::monitor::Inner;
 
-/// Runs the check until the task is aborted or the runtime ends.
-pub(crate) async fn keep_checking(monitor: Arc<Inner>, check: HealthCheck, schedule: Schedule) {
+/// Runs the check until the task is aborted or the runtime ends. `wake`: the next run is to come at
+/// once.
+pub(crate) async fn keep_checking(
+    monitor: Arc<Inner>,
+    check: HealthCheck,
+    schedule: Schedule,
+    wake: Arc<Notify>,
+) {
     sleep(schedule.initial_delay).await;
     let mut jitter = Jitter::new();
     loop {
@@ -28,7 +35,8 @@ pub(crate) async fn keep_checking(monitor: Arc<Inner>, check: HealthCheck, sched
             report_hang(&monitor, &check, schedule, tick);
         }
         let pause = if undecided { schedule.retry_interval } else { schedule.interval };
-        sleep_until(began + jitter.spread(pause)).await;
+        // Whatever the time is that is waited for, being woken ends it.
+        let _ = timeout_at(began + jitter.spread(pause), wake.notified()).await;
     }
 }
 

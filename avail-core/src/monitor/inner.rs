@@ -8,12 +8,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Map;
 use tokio::runtime::Handle;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::HISTORY;
 use super::builder::History;
+use super::recoveries::Recoveries;
 use super::status::Event;
 use super::steady::SteadyClock;
 use crate::availability::Moment;
@@ -54,7 +55,8 @@ pub(crate) struct Inner {
     clock: SteadyClock,
     ledger: Mutex<Ledger>,
     recent: Mutex<VecDeque<HealthCheckResult>>,
-    tasks: Mutex<HashMap<Arc<str>, AbortHandle>>,
+    tasks: Mutex<HashMap<Arc<str>, CheckTask>>,
+    recoveries: Recoveries,
     pulse: Mutex<Option<AbortHandle>>,
     writer: Writer,
     /// The history's error when the component `history` was last told of it, if it was.
@@ -68,6 +70,13 @@ pub(crate) struct Inner {
     heartbeat: AtomicU64,
     past: Option<(Moment, bool)>,
     recovery: Option<RecoveryReport>,
+}
+
+/// The task of a check.
+#[derive(Debug)]
+struct CheckTask {
+    handle: AbortHandle,
+    wake: Arc<Notify>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -93,6 +102,7 @@ impl Inner {
             ledger: Mutex::new(ledger),
             recent: Mutex::default(),
             tasks: Mutex::default(),
+            recoveries: Recoveries::default(),
             pulse: Mutex::default(),
             writer: history.writer,
             history_error: Mutex::default(),
@@ -210,6 +220,7 @@ impl Inner {
         let name = result.component.clone();
         self.remember(result.clone());
         self.announce(Event::CheckCompleted(result.clone()));
+        self.recoveries.checked(&result);
         self.update(|ledger, now| {
             ledger.record(result, now);
             ledger.is_undecided(&name)
@@ -265,16 +276,17 @@ impl Inner {
         check: HealthCheck,
         schedule: Schedule,
     ) {
-        let name = check.name.clone();
-        let task = runtime.spawn(carry(keep_checking(self.clone(), check, schedule)));
-        if let Some(before) = lock(&self.tasks).insert(name, task.abort_handle()) {
-            before.abort();
+        let (name, wake) = (check.name.clone(), Arc::new(Notify::new()));
+        let task = keep_checking(self.clone(), check, schedule, wake.clone());
+        let handle = runtime.spawn(carry(task)).abort_handle();
+        if let Some(before) = lock(&self.tasks).insert(name, CheckTask { handle, wake }) {
+            before.handle.abort();
         }
     }
 
     pub(super) fn unschedule(&self, name: &str) -> bool {
         let task = lock(&self.tasks).remove(name);
-        task.as_ref().inspect(|task| task.abort()).is_some()
+        task.as_ref().inspect(|task| task.handle.abort()).is_some()
     }
 
     async fn pulse(&self) {
@@ -287,10 +299,23 @@ impl Inner {
             self.heartbeat.store(self.clock.tick().as_nanos(), Ordering::Relaxed);
             self.with_ledger(|ledger, now| self.join_breakers(ledger, now));
             self.report_history();
+            self.run_awaited_checks();
             if self.elapsed_since(told_at) >= HEARTBEAT {
                 told_at = self.clock.tick();
                 self.tell_progress();
                 self.write(Record::Heartbeat);
+            }
+        }
+    }
+
+    /// Where a breaker's recovery check is due, that check runs now.
+    fn run_awaited_checks(&self) {
+        let tasks = lock(&self.tasks);
+        let runs = |check: &str| tasks.contains_key(check);
+        let (now, _) = self.moment();
+        for check in self.recoveries.look(&self.registry, runs, now) {
+            if let Some(task) = tasks.get(&check) {
+                task.wake.notify_one();
             }
         }
     }
@@ -363,7 +388,7 @@ impl Inner {
             return;
         }
         for (_, task) in lock(&self.tasks).drain() {
-            task.abort();
+            task.handle.abort();
         }
         if let Some(pulse) = lock(&self.pulse).take() {
             pulse.abort();

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `builder` | how it is put together and started |
 //! | `inner` | what its handles, tasks and listeners share |
+//! | `recoveries` | breakers that wait for a health check |
 //! | `steady` | a wall clock that never goes back |
 //! | `status` | what it shows and tells |
 //! | `view` | how that is worked out |
 
 mod builder;
 mod inner;
+mod recoveries;
 mod status;
 mod steady;
 mod view;

@@ -282,6 +282,67 @@ async fn a_breaker_is_a_component_and_its_opening_an_incident() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_recovery_check_is_run_before_any_call_is_risked() {
+    let _isolated = isolated();
+    let (check, runs) = counted("storage", |run| match run {
+        0 | 2.. => Health::healthy(),
+        _ => Health::unhealthy("still gone"),
+    });
+    let monitor = builder().check(check.interval(seconds(3_600))).start().await.expect("starts");
+    settle().await;
+    let config = CircuitBreakerConfig::builder()
+        .timeout(seconds(10))
+        .recovery_check("storage")
+        .build()
+        .expect("valid");
+    let breaker = monitor.breakers().get_or_create_with("calls", config).expect("new");
+    pass(seconds(1)).await; // the pulse takes it under its wing
+    breaker.trip();
+    for _ in 0..9 {
+        pass(seconds(1)).await;
+        assert_eq!(breaker.state(), CircuitState::Open);
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1, "the open time is not over");
+    for _ in 0..3 {
+        pass(seconds(1)).await;
+        assert!(breaker.acquire().is_err(), "no call is risked");
+    }
+    assert_eq!((breaker.state(), runs.load(Ordering::SeqCst)), (CircuitState::Open, 2));
+    let metrics = breaker.metrics();
+    assert_eq!(metrics.reason.map(|reason| reason.as_str()), Some("recovery_check_failed"));
+    for _ in 0..12 {
+        pass(seconds(1)).await;
+    }
+    assert_eq!((breaker.state(), runs.load(Ordering::SeqCst)), (CircuitState::HalfOpen, 3));
+    for _ in 0..2 {
+        breaker.acquire().expect("a probe").success();
+    }
+    assert_eq!(breaker.state(), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_monitor_runs_the_recovery_check_calls_probe_as_usual() {
+    let _isolated = isolated();
+    let (check, _) = counted("storage", |_| Health::healthy());
+    let monitor = builder().check(check).start().await.expect("starts");
+    settle().await;
+    let config = |check: &str| {
+        let builder = CircuitBreakerConfig::builder().timeout(seconds(10));
+        builder.recovery_check(check).build().expect("valid")
+    };
+    let alone = monitor.breakers().get_or_create_with("a", config("unheard of")).expect("new");
+    let left = monitor.breakers().get_or_create_with("b", config("storage")).expect("new");
+    pass(seconds(1)).await;
+    monitor.stop().await;
+    for breaker in [alone, left] {
+        breaker.trip();
+        pass(seconds(10)).await;
+        breaker.acquire().expect("a probe").success();
+        assert_eq!(breaker.state(), CircuitState::HalfOpen);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn subscribers_hear_what_happens_in_order() {
     let _isolated = isolated();
     let monitor = builder().start().await.expect("starts");

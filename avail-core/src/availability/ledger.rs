@@ -123,6 +123,10 @@ impl Ledger {
             self.interrupt(last, now, clean);
         }
         self.process.set_from(now, ComponentState::Up);
+        // Recorded, since the history is read in the order in which it was written, and `interrupt`
+        // has just said something of an earlier time.
+        let (component, state) = (Some(PROCESS.into()), ComponentState::Up);
+        self.facts.push(Fact::State { component, at: now, state });
         self.rebuild_system(now, now);
     }
 

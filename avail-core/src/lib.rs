@@ -8,6 +8,7 @@ mod availability;
 mod breaker;
 mod clock;
 mod error;
+mod expansion;
 mod health;
 mod history;
 mod monitor;
@@ -42,10 +43,21 @@ pub use self::registry::CircuitBreakerRegistry;
 pub use self::site::{Origin, SiteConflict};
 
 /// What the attributes expand to. Not for use by hand: it changes without notice.
+///
+/// The prelude's names are here too: a user's module may mean something else by `Ok` or `Box`.
 #[doc(hidden)]
 pub mod __private {
+    pub use std::boxed::Box;
+    pub use std::option::Option::{None, Some};
+    pub use std::pin::pin;
+    pub use std::result::Result::{Err, Ok};
+    pub use std::time::Duration;
+    pub use std::{file, line, module_path};
+
     pub use inventory;
 
     pub use crate::breaker::{End, Guard};
+    pub use crate::expansion::*;
+    pub use crate::health::Probe;
     pub use crate::site::*;
 }

@@ -193,16 +193,25 @@ impl BreakerSite {
     }
 
     /// The site's breaker. It is found once and kept.
+    #[inline]
     pub fn breaker(&'static self) -> BreakerRef {
         #[cfg(feature = "test-util")]
         if let Some(scope) = Scope::isolated() {
             return BreakerRef::Isolated(attach(&scope.registry, self));
         }
-        BreakerRef::Static(self.handle.get_or_init(|| {
+        match self.handle.get() {
+            Some(breaker) => BreakerRef::Static(breaker),
+            None => BreakerRef::Static(self.find()),
+        }
+    }
+
+    #[cold]
+    fn find(&'static self) -> &'static CircuitBreaker {
+        self.handle.get_or_init(|| {
             let registry = &Scope::current().registry;
             register_linked_breakers(registry);
             attach(registry, self)
-        }))
+        })
     }
 }
 

@@ -1,1 +1,106 @@
-//! The attributes of avail.
+//! The attributes of [avail](https://docs.rs/avail), which re-exports them: applications do not
+//! depend on this crate.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `item` | the function, of which only the signature is parsed |
+//! | `shape` | what calling it gives: a value, or a future, and of what |
+//! | `args` | keys and values, and what is wrong with them |
+//! | `wrap` | what both expansions are made of |
+//! | `circuit_breaker`, `health_check` | the two attributes |
+
+mod args;
+mod circuit_breaker;
+mod health_check;
+mod item;
+mod shape;
+mod wrap;
+
+use proc_macro::TokenStream;
+
+/// Puts a circuit breaker in front of a function: while the function keeps failing, calls to it are
+/// rejected at once, and now and then one is let through to see.
+///
+/// ```ignore
+/// #[avail::circuit_breaker(name = "storage", failure_threshold = 3, timeout = "30s")]
+/// async fn fetch(id: u64) -> Result<Vec<u8>, StorageError> { … }
+///
+/// #[avail::circuit_breaker(fallback = Ok(Vec::new()))]
+/// async fn suggestions(&self, text: &str) -> Result<Vec<String>, SearchError> { … }
+/// ```
+///
+/// | key | value | default |
+/// |---|---|---|
+/// | `name` | a string, or the path to a `const` one; functions that spell out the same name and the same settings share a breaker | `module::path::function`, which is never shared |
+/// | `failure_threshold` | so many failures in a row open it | 5 |
+/// | `success_threshold` | so many successful probes close it | 2 |
+/// | `timeout` | how long it stays open | 60 s |
+/// | `reset_timeout` | a row of failures older than this is forgotten | 300 s |
+/// | `half_open_max_calls` | how many probes may run at once | 1 |
+/// | `fallback` | what a call that was not let through returns: an expression with the arguments in scope, which may use `?` and (where the function is async) `.await`; or a closure that takes the [`CircuitBreakerError`] | none |
+/// | `critical` | flag | false |
+/// | `shadow` | flag: it is evaluated and rejects nothing | false |
+/// | `crate` | the path to avail, where it is not `::avail` | |
+///
+/// Durations are `"60s"`, `"1m 30s"`, `"500ms"`, or a number of seconds.
+///
+/// # Where it goes
+///
+/// On async and sync functions, free and associated, on methods with `self` in every form, on
+/// generic and `unsafe` ones, and on those in a trait's implementation, `#[async_trait]` or not.
+/// `return`, `?` and `.await` in the body work as before; attributes, docs, visibility and the
+/// signature are kept.
+///
+/// A function that returns `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture` runs its body
+/// eagerly, as written: the future that it returns is what is guarded.
+///
+/// # What it needs
+///
+/// The function returns a `Result`, under any alias: `Err` is a failure. Its error type implements
+/// `From<CircuitBreakerError>`, or the attribute has a `fallback`.
+///
+/// A panic is a failure, and unwinds on. A future that is dropped counts for nothing if it is young,
+/// and as a failure if it is older than a second.
+///
+/// # Cost
+///
+/// The breaker is found at the first call and kept in a `static`: later calls look nothing up and
+/// allocate nothing. Only a function that returns a boxed future pays for a second box.
+///
+/// [`CircuitBreakerError`]: https://docs.rs/avail/latest/avail/enum.CircuitBreakerError.html
+#[proc_macro_attribute]
+pub fn circuit_breaker(args: TokenStream, item: TokenStream) -> TokenStream {
+    circuit_breaker::expand(args.into(), &item.into()).into()
+}
+
+/// Makes a function a health check, which the monitor finds by itself and runs on a schedule.
+///
+/// ```ignore
+/// #[avail::health_check(name = "storage", interval = "10s")]
+/// async fn storage_answers() -> Result<(), StorageError> { … }
+/// ```
+///
+/// | key | value | default |
+/// |---|---|---|
+/// | `name` | a string, or the path to a `const` one | `module::path::function` |
+/// | `critical` | flag, or `= false`: whether it decides the overall status | true |
+/// | `interval` | how often it runs | the monitor's, 30 s |
+/// | `timeout` | how long a run may take; shorter than the interval | the smaller of 5 s and half the interval |
+/// | `degraded_after` | a run that takes longer is degraded | 1 s |
+/// | `retry_interval` | how soon it runs again while it fails but is not yet down | the smaller of 2 s and the interval |
+/// | `initial_delay` | how long the first run waits | 0 |
+/// | `failure_threshold`, `success_threshold` | so many in a row mean down, or up again | 1, 1 |
+/// | `probe` | which endpoint reads it: `"readiness"`, `"liveness"` (only for facts local to the process), `"startup"` or `"none"` | `"readiness"` |
+/// | `crate` | the path to avail, where it is not `::avail` | |
+///
+/// Durations are `"60s"`, `"1m 30s"`, `"500ms"`, or a number of seconds.
+///
+/// It goes on free functions without arguments or type parameters that return `()`, `bool`,
+/// `Health`, or a `Result` of one of these. A function that is not async may block: it runs on the
+/// blocking pool. The function stays callable as it was.
+///
+/// A check that needs an instance is registered by hand, with `HealthCheck::new`.
+#[proc_macro_attribute]
+pub fn health_check(args: TokenStream, item: TokenStream) -> TokenStream {
+    health_check::expand(args.into(), &item.into()).into()
+}

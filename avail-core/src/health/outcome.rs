@@ -96,6 +96,7 @@ impl IntoHealth for Health {
     }
 }
 
+#[diagnostic::do_not_recommend] // else the message is about `Display` alone
 impl<T: IntoHealth, E: Display> IntoHealth for Result<T, E> {
     fn into_health(self) -> Health {
         match self {

@@ -1,0 +1,189 @@
+//! What a key takes, and how it goes into the expansion.
+
+use std::time::Duration;
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+use syn::{Error, Expr, ExprLit, ExprPath, Ident, Lit, Path, Result};
+
+/// What a key takes.
+pub(crate) enum Takes {
+    /// A string, or the path to a constant one.
+    Name,
+    /// An integer of at least 1.
+    Count,
+    /// A duration longer than zero.
+    Duration,
+    /// A duration, which may be zero.
+    Delay,
+    Flag,
+    /// A word, and the name that it has in avail's enum.
+    Choice(&'static [(&'static str, &'static str)]),
+    /// An expression, or a closure of one argument.
+    Fallback,
+    /// The path to avail.
+    Path,
+}
+
+/// What a key was given.
+pub(crate) enum Value {
+    Name(Expr),
+    Count(u32),
+    Duration(Duration),
+    Flag(bool),
+    Choice(&'static str),
+    Fallback(Expr),
+    Path(Path),
+}
+
+impl Takes {
+    pub(crate) fn expected(&self) -> String {
+        const SUCH_AS: &str =
+            "such as `\"60s\"`, `\"1m 30s\"` or `\"500ms\"`, or a number of seconds";
+        match self {
+            Takes::Name => "a string, or the path to a `const` of type `&str`".into(),
+            Takes::Count => format!("an integer from 1 to {}", u32::MAX),
+            Takes::Duration => format!("a duration longer than zero, {SUCH_AS}"),
+            Takes::Delay => format!("a duration, {SUCH_AS}"),
+            Takes::Flag => "`true` or `false`".into(),
+            Takes::Choice(words) => {
+                let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word:?}`")).collect();
+                format!("one of {}", words.join(", "))
+            }
+            Takes::Fallback => {
+                "an expression, or a closure that takes the `CircuitBreakerError`".into()
+            }
+            Takes::Path => "the path to the crate `avail`".into(),
+        }
+    }
+
+    /// The value of a key that stands alone.
+    pub(crate) fn without_value(&self) -> Option<Value> {
+        matches!(self, Takes::Flag).then_some(Value::Flag(true))
+    }
+
+    pub(crate) fn read(&self, given: Expr) -> Result<Value> {
+        let span = span(&given);
+        self.understand(ungrouped(given))
+            .ok_or_else(|| Error::new(span, format!("expected {}", self.expected())))
+    }
+
+    fn understand(&self, given: Expr) -> Option<Value> {
+        match (self, given) {
+            (Takes::Fallback, given) => is_fallback(&given).then_some(Value::Fallback(given)),
+            (Takes::Name, given @ Expr::Path(_)) => Some(Value::Name(given)),
+            (Takes::Path, Expr::Path(ExprPath { qself: None, path, .. })) => {
+                Some(Value::Path(path))
+            }
+            (_, Expr::Lit(ExprLit { lit, .. })) => self.understand_literal(lit),
+            _ => None,
+        }
+    }
+
+    fn understand_literal(&self, lit: Lit) -> Option<Value> {
+        match (self, lit) {
+            (Takes::Name, Lit::Str(name)) if !name.value().is_empty() => {
+                let lit = Lit::Str(name);
+                Some(Value::Name(Expr::Lit(ExprLit { attrs: Vec::new(), lit })))
+            }
+            (Takes::Count, Lit::Int(count)) => {
+                count.base10_parse().ok().filter(|count| *count > 0).map(Value::Count)
+            }
+            (Takes::Duration, lit) => {
+                duration(&lit).filter(|duration| !duration.is_zero()).map(Value::Duration)
+            }
+            (Takes::Delay, lit) => duration(&lit).map(Value::Duration),
+            (Takes::Flag, Lit::Bool(flag)) => Some(Value::Flag(flag.value)),
+            (Takes::Choice(words), Lit::Str(given)) => {
+                let given = given.value();
+                let known = words.iter().find(|(word, _)| *word == given);
+                known.map(|(_, variant)| Value::Choice(variant))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Value {
+    /// As the argument of the setter that is named as the key; `None`: the key is not a setting.
+    pub(crate) fn setting(&self, krate: &TokenStream) -> Option<TokenStream> {
+        let here = Span::mixed_site();
+        Some(match self {
+            Value::Count(count) => count.to_token_stream(),
+            Value::Duration(duration) => {
+                let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+                quote_spanned!(here=> #krate::__private::Duration::new(#seconds, #nanos))
+            }
+            Value::Flag(flag) => flag.to_token_stream(),
+            Value::Choice(variant) => {
+                let variant = Ident::new(variant, here);
+                quote_spanned!(here=> #krate::__private::Probe::#variant)
+            }
+            Value::Name(_) | Value::Fallback(_) | Value::Path(_) => return None,
+        })
+    }
+}
+
+/// The position of an expression's first token.
+pub(super) fn span(expr: &Expr) -> Span {
+    let first = expr.to_token_stream().into_iter().next();
+    first.map_or_else(Span::call_site, |token| token.span())
+}
+
+/// Without the invisible group around what `macro_rules!` passed on.
+fn ungrouped(expr: Expr) -> Expr {
+    match expr {
+        Expr::Group(group) => ungrouped(*group.expr),
+        other => other,
+    }
+}
+
+fn is_fallback(expr: &Expr) -> bool {
+    match expr {
+        Expr::Closure(closure) => closure.inputs.len() == 1,
+        _ => true,
+    }
+}
+
+fn duration(lit: &Lit) -> Option<Duration> {
+    match lit {
+        Lit::Str(text) => humantime::parse_duration(&text.value()).ok(),
+        Lit::Int(seconds) if seconds.suffix().is_empty() => {
+            seconds.base10_parse().ok().map(Duration::from_secs)
+        }
+        Lit::Float(seconds) if seconds.suffix().is_empty() => seconds
+            .base10_parse()
+            .ok()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_text_or_seconds() {
+        let cases = [
+            ("\"60s\"", Some(Duration::from_secs(60))),
+            ("\"1m 30s\"", Some(Duration::from_secs(90))),
+            ("\"500ms\"", Some(Duration::from_millis(500))),
+            ("60", Some(Duration::from_secs(60))),
+            ("1_000", Some(Duration::from_secs(1000))),
+            ("0.25", Some(Duration::from_millis(250))),
+            ("0", Some(Duration::ZERO)),
+            ("\"60\"", None),
+            ("\"\"", None),
+            ("\"-1s\"", None),
+            ("\"soon\"", None),
+            ("60u64", None),
+            ("1e300", None),
+            ("true", None),
+        ];
+        for (text, expected) in cases {
+            let lit = syn::parse_str(text).expect(text);
+            assert_eq!(duration(&lit), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `#[circuit_breaker]`.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::{Expr, Result};
+
+use crate::args::{Args, Errors, Key, Takes, Value};
+use crate::item::Function;
+use crate::shape::{Kind, Shape};
+use crate::wrap;
+
+const KEYS: [Key; 10] = [
+    Key::new("name", Takes::Name),
+    Key::new("failure_threshold", Takes::Count),
+    Key::new("success_threshold", Takes::Count),
+    Key::new("timeout", Takes::Duration),
+    Key::new("reset_timeout", Takes::Duration),
+    Key::new("half_open_max_calls", Takes::Count),
+    Key::new("fallback", Takes::Fallback),
+    Key::new("critical", Takes::Flag),
+    Key::new("shadow", Takes::Flag),
+    Key::new("crate", Takes::Path),
+];
+
+pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
+    wrap::or_errors(item, try_expand(args, item))
+}
+
+fn try_expand(args: TokenStream, item: &TokenStream) -> Result<TokenStream> {
+    let mut errors = Errors::default();
+    let args = Args::parse(args, &KEYS, &mut errors);
+    let function = errors.note(Function::parse(item.clone(), "circuit_breaker"));
+    let function = errors.finish(function)?;
+    let breaker = Breaker {
+        krate: wrap::krate(&args),
+        shape: Shape::of(&function.sig),
+        args: &args,
+        function: &function,
+    };
+    Ok(function.with_body(&breaker.body()))
+}
+
+struct Breaker<'a> {
+    krate: TokenStream,
+    shape: Shape,
+    args: &'a Args,
+    function: &'a Function,
+}
+
+impl Breaker<'_> {
+    fn body(&self) -> TokenStream {
+        match self.shape.kind {
+            Kind::Sync => self.sync_body(),
+            Kind::Async => self.async_body(),
+            Kind::Future => self.future_body(),
+            Kind::BoxFuture => self.box_future_body(),
+        }
+    }
+
+    // Input:
+    //     fn parse(text: &str) -> Result<u32, E> { BODY }
+    //
+    // Output:
+    //     fn parse(text: &str) -> Result<u32, E> {
+    //         let breaker = { static SITE: BreakerSite = …; submit! { … } SITE.breaker() };
+    //         let guard = match breaker.guard() {
+    //             Ok(guard) => guard,
+    //             Err(error) => return reject(error),
+    //         };
+    //         guard.run_sync(|| -> Result<u32, E> { BODY }, judge)
+    //     }
+    //
+    // The closure borrows what the body borrows and takes what it consumes, as the body did.
+    fn sync_body(&self) -> TokenStream {
+        let (returned, body, judge) = (&self.shape.returned, self.function.body(), self.judge());
+        self.guarded(&quote_spanned! {Span::mixed_site()=>
+            guard.run_sync(|| -> #returned { #body }, #judge)
+        })
+    }
+
+    // Input:
+    //     async fn fetch(id: u32) -> Result<Bytes, E> { BODY }
+    //
+    // Output:
+    //     async fn fetch(id: u32) -> Result<Bytes, E> {
+    //         let breaker = …;
+    //         let guard = …;
+    //         let future = async move {
+    //             if false { return declared::<Result<Bytes, E>>(); }
+    //             { BODY }
+    //         };
+    //         guard.run(pin!(future), judge).await
+    //     }
+    //
+    // It moves, or an argument that can be sent and not shared would keep the future from being
+    // sent.
+    fn async_body(&self) -> TokenStream {
+        let Breaker { krate, .. } = self;
+        let (edge, body, judge) = (self.return_edge(), self.function.body(), self.judge());
+        self.guarded(&quote_spanned! {Span::mixed_site()=>
+            let future = async move { #edge #body };
+            guard.run(#krate::__private::pin!(future), #judge).await
+        })
+    }
+
+    // Input:
+    //     fn fetch(id: u32) -> impl Future<Output = Result<Bytes, E>> + Send { BODY }
+    //
+    // Output:
+    //     fn fetch(id: u32) -> impl Future<Output = Result<Bytes, E>> + Send {
+    //         let future = eager::<_, Result<Bytes, E>>(|| { BODY });
+    //         async move {
+    //             if false { return declared::<Result<Bytes, E>>(); }
+    //             let breaker = …;
+    //             let guard = …;
+    //             guard.run(pin!(future), judge).await
+    //         }
+    //     }
+    fn future_body(&self) -> TokenStream {
+        let Breaker { krate, shape, .. } = self;
+        let (output, body, run) = (&shape.output, self.function.body(), self.run_future());
+        quote_spanned! {Span::mixed_site()=>
+            let future = #krate::__private::eager::<_, #output>(|| #body);
+            #run
+        }
+    }
+
+    // As above, but the closure's type is known, so that the body may leave `dyn` to coercion, and
+    // the future goes into a box again.
+    fn box_future_body(&self) -> TokenStream {
+        let Breaker { krate, shape, .. } = self;
+        let (returned, body, run) = (&shape.returned, self.function.body(), self.run_future());
+        quote_spanned! {Span::mixed_site()=>
+            let future = #krate::__private::eager(|| -> #returned { #body });
+            #krate::__private::Box::pin(#run)
+        }
+    }
+
+    fn run_future(&self) -> TokenStream {
+        let Breaker { krate, .. } = self;
+        let (edge, judge) = (self.return_edge(), self.judge());
+        let guarded = self.guarded(&quote_spanned! {Span::mixed_site()=>
+            guard.run(#krate::__private::pin!(future), #judge).await
+        });
+        quote_spanned!(Span::mixed_site()=> async move { #edge #guarded })
+    }
+
+    /// Asks the breaker, and does `run` with the `guard`, or returns what a rejected call returns.
+    fn guarded(&self, run: &TokenStream) -> TokenStream {
+        let Breaker { krate, .. } = self;
+        let (find, rejected) = (self.find(), self.rejected());
+        quote_spanned! {Span::mixed_site()=>
+            let breaker = #find;
+            let guard = match breaker.guard() {
+                #krate::__private::Ok(guard) => guard,
+                #rejected
+            };
+            #run
+        }
+    }
+
+    /// The site stands in a block of its own: the user's code can't see it.
+    fn find(&self) -> TokenStream {
+        let Breaker { krate, args, function, .. } = self;
+        let origin = wrap::origin(krate, function);
+        let name = wrap::name(krate, args);
+        let settings = wrap::settings(krate, "BreakerSettings", args);
+        quote_spanned! {Span::mixed_site()=> {
+            static SITE: #krate::__private::BreakerSite =
+                #krate::__private::BreakerSite::new(#origin, #name, #settings);
+            #krate::__private::inventory::submit! { #krate::__private::BreakerEntry(&SITE) }
+            SITE.breaker()
+        }}
+    }
+
+    fn judge(&self) -> TokenStream {
+        self.shape.path_at_output(&self.krate, "judge")
+    }
+
+    /// The arm of a call that was not let through.
+    fn rejected(&self) -> TokenStream {
+        let Breaker { krate, args, .. } = self;
+        let here = Span::mixed_site();
+        let (error, answer) = match args.find("fallback").map(|arg| &arg.value) {
+            Some(Value::Fallback(Expr::Closure(closure))) => {
+                let wait = closure.asyncness.map(|_| quote_spanned!(here=> .await));
+                let answer =
+                    quote_spanned!(here=> #krate::__private::answer(error, #closure) #wait);
+                (quote_spanned!(here=> error), answer)
+            }
+            Some(Value::Fallback(expr)) => (quote_spanned!(here=> _), quote!(#expr)),
+            _ => {
+                let reject = self.shape.path_at_output(krate, "reject");
+                (quote_spanned!(here=> error), quote_spanned!(here=> #reject(error)))
+            }
+        };
+        quote_spanned!(here=> #krate::__private::Err(#error) => return #answer,)
+    }
+
+    /// Says what the async block returns before the body does.
+    fn return_edge(&self) -> TokenStream {
+        let Breaker { krate, shape, .. } = self;
+        let output = &shape.output;
+        quote_spanned! {Span::mixed_site()=>
+            if false {
+                return #krate::__private::declared::<#output>();
+            }
+        }
+    }
+}

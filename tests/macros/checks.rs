@@ -1,0 +1,64 @@
+//! Annotated health checks.
+
+use std::time::Duration;
+
+use avail::{AvailabilityMonitor, Health, HealthStatus, Probe, testing};
+
+const QUEUE: &str = "checks::queue";
+
+#[avail::health_check(name = QUEUE, critical = false, interval = "20s", timeout = 2.5)]
+async fn queue_is_short() -> Health {
+    Health::degraded("the queue is long")
+}
+
+#[avail::health_check(
+    name = "checks::disk",
+    degraded_after = "500ms",
+    retry_interval = 1,
+    initial_delay = "0s",
+    failure_threshold = 2,
+    success_threshold = 3,
+    probe = "liveness"
+)]
+fn disk_has_room() -> bool {
+    true
+}
+
+#[avail::health_check]
+async fn unnamed() -> Result<(), std::io::Error> {
+    Err(std::io::Error::other("refused"))
+}
+
+#[avail::health_check(name = "checks::boxed")]
+fn boxed() -> std::pin::Pin<Box<dyn Future<Output = Result<Health, String>> + Send>> {
+    Box::pin(async { Ok(Health::healthy()) })
+}
+
+#[tokio::test]
+async fn a_check_stays_callable_as_it_was() {
+    assert_eq!(queue_is_short().await, Health::degraded("the queue is long"));
+    assert!(disk_has_room());
+    assert!(unnamed().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_are_found_and_run_and_nobody_called_them() {
+    let _isolated = testing::isolated();
+    let monitor = AvailabilityMonitor::builder().start().await.expect("it starts");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let system = monitor.status();
+    let component = |name: &str| {
+        let found = system.components.iter().find(|component| &*component.name == name);
+        found.expect(name)
+    };
+    assert_eq!(component(QUEUE).status, HealthStatus::Degraded);
+    assert!(!component(QUEUE).critical);
+    assert_eq!(component("checks::disk").status, HealthStatus::Healthy);
+    assert_eq!(component("checks::disk").probe, Probe::Liveness);
+    let unnamed = component("macros::checks::unnamed");
+    assert_eq!(unnamed.status, HealthStatus::Unhealthy);
+    assert_eq!(unnamed.error.as_deref(), Some("refused"));
+    assert!(unnamed.critical);
+    assert_eq!(component("checks::boxed").status, HealthStatus::Healthy);
+    monitor.stop().await;
+}

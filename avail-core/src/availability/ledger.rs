@@ -13,7 +13,7 @@ use super::moment::{Moment, Span};
 use super::timeline::{ComponentState, Timeline, overlay};
 use crate::breaker::{BreakerEvent, Cause, CircuitState};
 use crate::health::hysteresis::Decision;
-use crate::health::{HealthCheckResult, HealthStatus, Probe, Schedule};
+use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe, Schedule};
 use crate::monitor::HISTORY;
 
 /// The built-in component that is down from the last sign of life of a boot that ended uncleanly to
@@ -310,10 +310,12 @@ impl Ledger {
         now: Moment,
     ) {
         let severity = if critical { Severity::Critical } else { Severity::Major };
+        let class = self.components.get(name).and_then(Component::class);
         if self.incidents.open_of(name).is_some() {
             self.incidents.raise(name, severity);
             if let Some(incident) = self.incidents.open_of(name) {
                 incident.failures += failures;
+                incident.class = class.or(incident.class);
                 incident.error = error.or(incident.error.take());
             }
             self.tell(name, IncidentStep::Raised, now);
@@ -321,6 +323,7 @@ impl Ledger {
         }
         let (incident, reopened) = self.incidents.open(name, severity, since, now, error);
         incident.failures += failures;
+        incident.class = class.or(incident.class);
         let step = if reopened { IncidentStep::Reopened } else { IncidentStep::Opened };
         self.tell(name, step, now);
     }
@@ -428,6 +431,7 @@ impl Ledger {
         let error = format!("circuit breaker `{name}` opened: {}", event.cause);
         let (incident, reopened) = self.incidents.open(name, severity, at, now, Some(error));
         incident.failures += 1;
+        incident.class = Some(FailureClass::Open);
         let step = if reopened { IncidentStep::Reopened } else { IncidentStep::Opened };
         self.tell(name, step, now);
     }

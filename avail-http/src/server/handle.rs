@@ -2,16 +2,18 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use avail_core::AvailabilityMonitor;
-use tokio::runtime::{Builder, Handle};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
+use super::address::Address;
 use super::{ServerError, connections};
 use crate::{HealthEndpoints, HealthService};
 
@@ -31,25 +33,34 @@ pub struct ServerHandle {
 
 impl ServerHandle {
     pub(super) fn start(
-        listener: TcpListener,
+        address: Address<'_>,
         endpoints: HealthEndpoints,
         drain_time: Duration,
     ) -> Result<Self, ServerError> {
-        let address = listener.local_addr().map_err(ServerError::of_thread)?;
-        listener.set_nonblocking(true).map_err(ServerError::of_thread)?;
+        let (resolved, text) = (address.resolve()?, address.text().to_owned());
         let monitor = endpoints.monitor().clone();
         let (stop, stopped) = watch::channel(false);
         let (end, ended) = oneshot::channel();
         let (tell, told) = mpsc::sync_channel(1);
         let work = move || {
-            run(listener, HealthService::from(endpoints), stopped, &tell);
+            match begin(&resolved, &text) {
+                Ok((runtime, listener, begun)) => {
+                    // Whoever started it waits for this.
+                    let _ = tell.send(Ok(begun));
+                    let service = HealthService::from(endpoints);
+                    runtime.block_on(connections::serve(listener, service, stopped));
+                }
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                }
+            }
             // Nobody may be waiting.
             let _ = end.send(());
         };
         let thread = std::thread::Builder::new().name("avail-http".into()).spawn(work);
         let thread = thread.map_err(ServerError::of_thread)?;
-        let runtime = told.recv().map_err(io::Error::other).flatten();
-        let runtime = runtime.map_err(ServerError::of_thread)?;
+        let Begun { runtime, address } =
+            told.recv().map_err(|error| ServerError::of_thread(io::Error::other(error)))??;
         tracing::info!(%address, "the endpoints are served");
         Ok(ServerHandle { address, monitor, drain_time, runtime, stop, ended, thread })
     }
@@ -106,27 +117,48 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// What the thread does: tells whether it could begin, and serves.
-fn run(
-    listener: TcpListener,
-    service: HealthService,
-    stopped: watch::Receiver<bool>,
-    tell: &mpsc::SyncSender<io::Result<Handle>>,
-) {
-    let begun = Builder::new_current_thread().enable_all().build().and_then(|runtime| {
-        let listener = {
-            let _entered = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
-        };
-        Ok((runtime, listener))
-    });
-    match begun {
-        Ok((runtime, listener)) => {
-            let _ = tell.send(Ok(runtime.handle().clone()));
-            runtime.block_on(connections::serve(listener, service, stopped));
-        }
-        Err(error) => {
-            let _ = tell.send(Err(error));
+/// What the thread tells once it listens.
+struct Begun {
+    runtime: Handle,
+    address: SocketAddr,
+}
+
+/// Makes the runtime and binds the port.
+fn begin(
+    addresses: &[SocketAddr],
+    text: &str,
+) -> Result<(Runtime, TcpListener, Begun), ServerError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(ServerError::of_thread)?;
+    let refuse = |error| ServerError::of_bind(text, error);
+    let listener = runtime.block_on(async { bind(addresses) }).map_err(refuse)?;
+    let address = listener.local_addr().map_err(refuse)?;
+    let begun = Begun { runtime: runtime.handle().clone(), address };
+    Ok((runtime, listener, begun))
+}
+
+/// How many connections may wait to be accepted. The 128 of std are taken in a moment when many
+/// clients come at once, and the next then waits a second for its second attempt.
+const QUEUE: u32 = 1_024;
+
+/// Binds the first of the addresses that can be bound.
+fn bind(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut refused = io::ErrorKind::AddrNotAvailable.into();
+    for address in addresses {
+        match bind_to(*address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = error,
         }
     }
+    Err(refused)
+}
+
+fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As std does: a restart must not wait for connections of before to time out. On Windows the
+    // same option would let two processes listen on one port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
 }

@@ -17,7 +17,6 @@ mod patience;
 mod signal;
 
 use std::future::Future;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use avail_core::AvailabilityMonitor;
@@ -107,8 +106,7 @@ impl Server {
     pub fn start(self) -> Result<ServerHandle, ServerError> {
         let variable = if self.heeds_environment { address::of_environment()? } else { None };
         let address = address::choose(variable.as_deref(), self.listen.as_deref());
-        let listener = bind(address)?;
-        ServerHandle::start(listener, self.endpoints, self.drain_time)
+        ServerHandle::start(address, self.endpoints, self.drain_time)
     }
 
     /// Serves until `signal` is ready and the process is drained: from the signal on `/readiness`
@@ -144,9 +142,4 @@ impl From<HealthEndpoints> for Server {
         let drain_time = Duration::from_secs(5);
         Server { endpoints, listen: None, heeds_environment: true, drain_time }
     }
-}
-
-fn bind(address: address::Address<'_>) -> Result<TcpListener, ServerError> {
-    let resolved = address.resolve()?;
-    TcpListener::bind(&*resolved).map_err(|source| ServerError::of_bind(address.text(), source))
 }

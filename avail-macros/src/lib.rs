@@ -14,6 +14,8 @@ mod circuit_breaker;
 mod health_check;
 mod item;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod wrap;
 
 use proc_macro::TokenStream;

@@ -34,7 +34,7 @@ fn connect(address: &str) -> io::Result<()> {
 }
 
 /// Echoes ten bytes on each connection, then hangs up on it.
-fn echo(listener: TcpListener) -> io::Result<()> {
+fn echo(listener: &TcpListener) -> io::Result<()> {
     for stream in listener.incoming() {
         let mut stream = stream?;
         let mut byte = [0];
@@ -50,7 +50,7 @@ fn echo(listener: TcpListener) -> io::Result<()> {
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();
-    std::thread::spawn(move || echo(listener));
+    std::thread::spawn(move || echo(&listener));
     connect(&address)?;
     let monitor = AvailabilityMonitor::builder().start().await?;
     let mut events = monitor.subscribe();

@@ -154,3 +154,86 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    /// A server's end that is patient, and a client's; 64 bytes fit between them.
+    fn connection() -> (Patient<DuplexStream>, DuplexStream) {
+        let (server, client) = duplex(64);
+        (Patient::new(server, PhaseCell::default()), client)
+    }
+
+    /// How long it takes until `io` gives up.
+    async fn gives_up<T: std::fmt::Debug>(io: impl Future<Output = io::Result<T>>) -> Duration {
+        let begun = Instant::now();
+        let error = io.await.expect_err("it gives up");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        begun.elapsed()
+    }
+
+    async fn one_exchange(server: &mut Patient<DuplexStream>, client: &mut DuplexStream) {
+        client.write_all(b"ask").await.expect("room");
+        server.read_exact(&mut [0; 3]).await.expect("a request");
+        server.write_all(b"yes").await.expect("room");
+        server.flush().await.expect("room");
+        client.read_exact(&mut [0; 3]).await.expect("an answer");
+    }
+
+    /// tokio's timers go by milliseconds, and never come early.
+    fn about(found: Duration, expected: Duration) {
+        assert!(found >= expected && found <= expected + Duration::from_millis(2), "{found:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_has_the_time_of_a_head() {
+        let (mut server, _client) = connection();
+        about(gives_up(server.read(&mut [0; 8])).await, HEAD);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_that_dribble_do_not_lengthen_the_time_of_a_head() {
+        let (mut server, mut client) = connection();
+        let dribble = async {
+            loop {
+                client.write_all(b"x").await.expect("room");
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        };
+        let read = async {
+            loop {
+                server.read(&mut [0; 8]).await?;
+            }
+        };
+        tokio::select! {
+            after = gives_up::<()>(read) => about(after, HEAD),
+            () = dribble => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answered_client_may_be_idle_and_then_has_the_time_of_a_head() {
+        let (mut server, mut client) = connection();
+        one_exchange(&mut server, &mut client).await;
+        tokio::time::sleep(IDLE - Duration::from_secs(1)).await;
+        one_exchange(&mut server, &mut client).await;
+        client.write_all(b"a").await.expect("room");
+        server.read_exact(&mut [0; 1]).await.expect("the beginning of a head");
+        about(gives_up(server.read(&mut [0; 8])).await, HEAD);
+
+        let (mut server, mut client) = connection();
+        one_exchange(&mut server, &mut client).await;
+        about(gives_up(server.read(&mut [0; 8])).await, IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_is_given_up() {
+        let (mut server, mut client) = connection();
+        client.write_all(b"ask").await.expect("room");
+        server.read_exact(&mut [0; 3]).await.expect("a request");
+        about(gives_up(server.write_all(&[0; 1_000])).await, ANSWER);
+    }
+}

@@ -8,19 +8,19 @@ fn pretty(expansion: TokenStream) -> String {
     prettyplease::unparse(&file)
 }
 
-fn breaker(args: TokenStream, item: TokenStream) -> String {
-    pretty(crate::circuit_breaker::expand(args, &item))
+fn breaker(args: TokenStream, item: &TokenStream) -> String {
+    pretty(crate::circuit_breaker::expand(args, item))
 }
 
-fn check(args: TokenStream, item: TokenStream) -> String {
-    pretty(crate::health_check::expand(args, &item))
+fn check(args: TokenStream, item: &TokenStream) -> String {
+    pretty(crate::health_check::expand(args, item))
 }
 
 #[test]
 fn an_async_function() {
     insta::assert_snapshot!(breaker(
         quote!(name = "storage", failure_threshold = 3, timeout = "1m 30s", critical),
-        quote! {
+        &quote! {
             /// Fetches.
             #[inline]
             pub async fn fetch(&self, id: u32) -> Result<&[u8], Error> {
@@ -34,7 +34,7 @@ fn an_async_function() {
 fn a_function_that_is_not_async() {
     insta::assert_snapshot!(breaker(
         quote!(name = names::PARSER),
-        quote!(
+        &quote!(
             fn parse(text: &str) -> Result<impl Iterator<Item = u8>, Error> {
                 text.read()?
             }
@@ -46,7 +46,7 @@ fn a_function_that_is_not_async() {
 fn a_fallback_that_is_an_expression() {
     insta::assert_snapshot!(breaker(
         quote!(fallback = cache.stale(id).await, crate = crate::reexported),
-        quote!(
+        &quote!(
             async fn fetch(id: u32, cache: &Cache) -> Result<u8, Error> {
                 body
             }
@@ -58,7 +58,7 @@ fn a_fallback_that_is_an_expression() {
 fn a_fallback_that_is_a_closure() {
     insta::assert_snapshot!(breaker(
         quote!(fallback = |error| Ok(error.to_string())),
-        quote!(
+        &quote!(
             fn read() -> Result<String, Error> {
                 body
             }
@@ -70,7 +70,7 @@ fn a_fallback_that_is_a_closure() {
 fn a_function_that_returns_a_future() {
     insta::assert_snapshot!(breaker(
         quote!(),
-        quote! {
+        &quote! {
             fn fetch(&self) -> impl Future<Output = Result<u8, Error>> + Send + '_ { self.inner() }
         },
     ));
@@ -80,7 +80,7 @@ fn a_function_that_returns_a_future() {
 fn a_function_that_returns_a_boxed_future() {
     insta::assert_snapshot!(breaker(
         quote!(),
-        quote!(
+        &quote!(
             fn fetch(&self) -> BoxFuture<'_, Result<u8, Error>> {
                 self.inner().boxed()
             }
@@ -92,7 +92,7 @@ fn a_function_that_returns_a_boxed_future() {
 fn attributes_at_the_start_of_a_body_go_before_the_function() {
     insta::assert_snapshot!(breaker(
         quote!(),
-        quote!(
+        &quote!(
             fn read() -> Answer {
                 #![allow(unused)]
                 body
@@ -105,7 +105,7 @@ fn attributes_at_the_start_of_a_body_go_before_the_function() {
 fn an_async_check() {
     insta::assert_snapshot!(check(
         quote!(name = "storage", interval = 10, critical = false, probe = "liveness"),
-        quote!(
+        &quote!(
             async fn storage_answers() -> Result<(), Error> {
                 ping().await
             }
@@ -117,7 +117,7 @@ fn an_async_check() {
 fn a_check_that_is_not_async() {
     insta::assert_snapshot!(check(
         quote!(),
-        quote!(
+        &quote!(
             pub fn disk_has_room() -> bool {
                 true
             }
@@ -129,7 +129,7 @@ fn a_check_that_is_not_async() {
 fn a_mistake_leaves_the_function_as_it_was() {
     insta::assert_snapshot!(breaker(
         quote!(timeout = "soon", failure_threshold = 0),
-        quote!(
+        &quote!(
             async fn fetch() -> Answer {
                 body
             }

@@ -135,23 +135,26 @@ impl<'a> Guard<'a> {
     }
 
     /// Runs a future to its end, and takes its output into account.
-    pub async fn run<F, C, O>(mut self, future: F, classify: C) -> F::Output
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` keeps each argument twice")]
+    pub fn run<F, C, O>(mut self, future: F, classify: C) -> impl Future<Output = F::Output>
     where
         F: Future,
         C: FnOnce(&F::Output) -> O,
         O: Into<End>,
     {
-        let mut future = pin!(future);
-        let output = std::future::poll_fn(|context| {
-            let polled = self.watch(|| future.as_mut().poll(context));
-            if polled.is_pending() && self.started.is_none() {
-                self.started = Some(self.breaker.clock.now());
-            }
-            polled
-        })
-        .await;
-        self.settle(&output, classify);
-        output
+        async move {
+            let mut future = pin!(future);
+            let output = std::future::poll_fn(|context| {
+                let polled = self.watch(|| future.as_mut().poll(context));
+                if polled.is_pending() && self.started.is_none() {
+                    self.started = Some(self.breaker.clock.now());
+                }
+                polled
+            })
+            .await;
+            self.settle(&output, classify);
+            output
+        }
     }
 
     /// Runs a function to its end, and takes its output into account.

@@ -205,7 +205,7 @@ mod tests {
         };
         let read = async {
             loop {
-                server.read(&mut [0; 8]).await?;
+                server.read_u8().await?;
             }
         };
         tokio::select! {

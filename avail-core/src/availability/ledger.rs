@@ -195,7 +195,7 @@ impl Ledger {
         self.system.set_from(last, state);
         if !clean && now > last {
             let error = Some("the process ended without saying so".to_owned());
-            let failure = Failure { count: 1, class: None, error };
+            let failure = Failure { count: 1, class: Some(FailureClass::Crashed), error };
             self.open(&PROCESS.into(), Severity::Critical, last, failure, now);
             self.resolve(PROCESS, now);
         }
@@ -624,6 +624,10 @@ impl Ledger {
 impl Ledger {
     pub(crate) fn is_started(&self) -> bool {
         self.started
+    }
+
+    pub(crate) fn has_open_incident(&self) -> bool {
+        self.incidents.active().next().is_some()
     }
 
     /// Failing, and not yet down.

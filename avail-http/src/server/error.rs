@@ -1,9 +1,11 @@
 //! Why a server can't start.
 
-use std::io;
+use std::{fmt, io};
 
 /// Why a server can't start.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` shows what `Display` does, so that a `main` which returns it says what to do.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
     /// The text is no address.
@@ -66,5 +68,11 @@ impl ServerError {
 
     pub(super) fn of_thread(source: io::Error) -> Self {
         ServerError::Thread { source }
+    }
+}
+
+impl fmt::Debug for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

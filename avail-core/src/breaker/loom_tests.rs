@@ -6,6 +6,18 @@
 //!
 //! Time is a number that each thread brings along, as it does in a process where a thread reads
 //! the clock and then waits for the lock.
+//!
+//! Bugs that were planted, and that these models caught: the word published or loaded with Relaxed;
+//! no second look at the word after taking the lock; a probe's epoch not checked under it; a streak
+//! that does not move with the epoch, or is changed without a check of it; a success that gives up
+//! at the first race; an old streak forgotten without the lock, or without a second look under it;
+//! a lease that ended believed without that second look; a rejection while a change takes the
+//! probes back; a streak in shadow reported by each of its last failures; two threads that deliver
+//! at once; a late result of a probe that counts; an override's end taken away before the word, or
+//! with Relaxed, or believed beside an old word.
+//!
+//! Not caught: Release and Acquire of `last_failure` made Relaxed, and `first_lease` stored after
+//! the word. A lease that is not seen yet sends the caller to the lock, which puts it right.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -91,12 +91,14 @@ impl CircuitBreakerRegistry {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Conflict`] where it exists with other settings.
+    /// [`ConfigError::Conflict`] where it exists with other settings, and what the builder's
+    /// [`build`](crate::CircuitBreakerConfigBuilder::build) says of settings that can't work.
     pub fn get_or_create_with(
         &self,
         name: impl Into<Arc<str>>,
         config: CircuitBreakerConfig,
     ) -> Result<CircuitBreaker, ConfigError> {
+        let config = config.validate()?;
         let breaker = match self.inner.breakers.entry(name.into()) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => {
@@ -214,5 +216,120 @@ impl IntoIterator for &CircuitBreakerRegistry {
 impl fmt::Debug for CircuitBreakerRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self).finish()
+    }
+}
+
+#[cfg(all(test, not(avail_loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{CircuitState, Outcome};
+
+    fn config() -> CircuitBreakerConfig {
+        CircuitBreakerConfig::builder().failure_threshold(1).build().expect("it is valid")
+    }
+
+    #[test]
+    fn one_name_is_one_breaker() {
+        let registry = CircuitBreakerRegistry::new();
+        let first = registry.get_or_create("storage");
+        first.trip();
+        assert_eq!(registry.get_or_create("storage").state(), CircuitState::Open);
+        assert_eq!(registry.clone().get("storage").map(|b| b.state()), Some(CircuitState::Open));
+        assert!(registry.get("embedder").is_none());
+        assert_eq!(*first.config(), CircuitBreakerConfig::default());
+    }
+
+    #[test]
+    fn the_same_settings_give_the_same_breaker_and_others_an_error_that_names_both() {
+        let registry = CircuitBreakerRegistry::new();
+        let first = registry.get_or_create_with("storage", config()).expect("it is new");
+        first.trip();
+        let again = registry.get_or_create_with("storage", config()).expect("it is the same");
+        assert_eq!(again.state(), CircuitState::Open);
+        let error = registry
+            .get_or_create_with("storage", CircuitBreakerConfig::default())
+            .expect_err("five failures are not one");
+        let message = error.to_string();
+        assert!(message.starts_with("circuit breaker `storage` exists with other settings"));
+        assert!(message.contains("failure_threshold: 1"), "{message}");
+        assert!(Arc::ptr_eq(&registry.get_or_create("storage").inner, &first.inner));
+    }
+
+    #[test]
+    fn settings_that_can_not_work_are_an_error_and_make_nothing() {
+        let registry = CircuitBreakerRegistry::new();
+        let mut wild = config();
+        wild.half_open_max_calls = 0;
+        let error = registry.get_or_create_with("storage", wild).expect_err("no probe at all");
+        assert_eq!(error.to_string(), "`half_open_max_calls` must be at least 1");
+        assert!(registry.get("storage").is_none());
+    }
+
+    #[test]
+    fn breakers_are_listed_by_name_from_a_snapshot() {
+        let registry = CircuitBreakerRegistry::new();
+        for name in ["vectors", "embedder", "storage"] {
+            registry.get_or_create(name);
+        }
+        let listed: Vec<_> = registry
+            .iter()
+            .map(|breaker| {
+                registry.get_or_create(format!("{}-copy", breaker.name())); // nothing is locked
+                breaker.name().to_owned()
+            })
+            .collect();
+        assert_eq!(listed, ["embedder", "storage", "vectors"]);
+        assert_eq!(registry.all_metrics().len(), 6);
+        assert_eq!(registry.into_iter().count(), 6);
+    }
+
+    #[test]
+    fn reset_all_closes_every_breaker_and_leaves_overrides() {
+        let registry = CircuitBreakerRegistry::new();
+        registry.get_or_create("storage").trip();
+        registry.get_or_create("embedder").force_open("deploying");
+        registry.reset_all();
+        assert_eq!(registry.get_or_create("storage").state(), CircuitState::Closed);
+        assert_eq!(registry.get_or_create("embedder").state(), CircuitState::Open);
+    }
+
+    #[test]
+    fn one_subscription_hears_every_breaker_also_later_ones() {
+        let registry = CircuitBreakerRegistry::new();
+        let early = registry.get_or_create("early");
+        let names: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = names.clone();
+        let subscription = registry.subscribe(move |event| {
+            heard.lock().expect("nothing panics under it").push(event.breaker.to_string());
+        });
+        early.trip();
+        let late = registry.get_or_create_with("late", config()).expect("it is new");
+        let _ = late.call_sync(|| Err::<(), _>("refused"));
+        drop(subscription);
+        late.reset();
+        assert_eq!(*names.lock().expect("nothing panics under it"), ["early", "late"]);
+    }
+
+    #[test]
+    fn of_many_threads_that_ask_for_one_name_all_get_the_same() {
+        let registry = CircuitBreakerRegistry::new();
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| registry.get_or_create("storage"))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert!(made.iter().all(|breaker| Arc::ptr_eq(&breaker.inner, &made[0].inner)));
+        assert_eq!(registry.iter().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_breaker_of_a_registry_works_as_any_other() {
+        let registry = CircuitBreakerRegistry::new();
+        let breaker = registry.get_or_create_with("storage", config()).expect("it is new");
+        let result = breaker.call_classified(|| async { 503 }, |_| Outcome::Failure).await;
+        assert_eq!((result, breaker.state()), (Ok(503), CircuitState::Open));
+        assert!(breaker.acquire().expect_err("open").retry_after() > Some(Duration::from_secs(59)));
     }
 }

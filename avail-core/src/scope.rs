@@ -6,13 +6,13 @@ use std::sync::Arc;
 use once_cell::sync::Lazy;
 
 use crate::breaker::Mode;
-use crate::breaker::fleet::{Fleet, mode_from_environment};
+use crate::breaker::fleet::{Fleet, MODE_VARIABLE};
 use crate::clock::Clock;
 use crate::registry::CircuitBreakerRegistry;
 
 static GLOBAL: Lazy<Arc<Scope>> = Lazy::new(|| {
-    let mode = mode_from_environment().unwrap_or_else(|error| {
-        tracing::error!(%error, "the environment variable AVAIL_BREAKERS was not understood");
+    let mode = Mode::from_environment(std::env::var_os(MODE_VARIABLE)).unwrap_or_else(|error| {
+        tracing::error!(%error, "the environment variable {MODE_VARIABLE} was not understood");
         Mode::On
     });
     Arc::new(Scope::new(Clock::default(), mode))
@@ -44,7 +44,7 @@ impl Scope {
     /// The scope that a test has laid over this thread.
     #[cfg(feature = "test-util")]
     pub(crate) fn isolated() -> Option<Arc<Scope>> {
-        isolation::CURRENT.with_borrow(Clone::clone)
+        isolation::uppermost()
     }
 }
 
@@ -67,26 +67,43 @@ mod isolation {
 
     use super::Scope;
 
+    type Laid = (u64, Option<Arc<Scope>>);
+
     thread_local! {
-        pub(super) static CURRENT: RefCell<Option<Arc<Scope>>> = const { RefCell::new(None) };
+        /// What is laid over this thread, the uppermost last.
+        static LAID: RefCell<Vec<Laid>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Lays a scope over this thread until it is dropped. It is bound to the thread.
+    pub(super) fn uppermost() -> Option<Arc<Scope>> {
+        LAID.with_borrow(|laid| laid.last().and_then(|(_, scope)| scope.clone()))
+    }
+
+    /// Lays a scope over this thread, or the process's own, until it is dropped; they may be
+    /// dropped in any order. It is bound to the thread.
     #[derive(Debug)]
     pub(crate) struct Entered {
-        before: Option<Arc<Scope>>,
+        id: u64,
         not_send: PhantomData<*const ()>,
     }
 
     impl Entered {
         pub(crate) fn new(scope: Option<Arc<Scope>>) -> Self {
-            Entered { before: CURRENT.replace(scope), not_send: PhantomData }
+            let id = LAID.with_borrow_mut(|laid| {
+                let id = laid.last().map_or(0, |(last, _)| last + 1);
+                laid.push((id, scope));
+                id
+            });
+            Entered { id, not_send: PhantomData }
         }
     }
 
     impl Drop for Entered {
         fn drop(&mut self) {
-            CURRENT.set(self.before.take());
+            let taken = LAID.with_borrow_mut(|laid| {
+                let place = laid.iter().position(|(id, _)| *id == self.id);
+                place.map(|place| laid.remove(place))
+            });
+            drop(taken); // what it holds may look for its scope: not while the list is borrowed
         }
     }
 
@@ -96,7 +113,7 @@ mod isolation {
         async move {
             let mut future = pin!(future);
             std::future::poll_fn(|context| {
-                let _entered = scope.clone().map(|scope| Entered::new(Some(scope)));
+                let _entered = Entered::new(scope.clone());
                 future.as_mut().poll(context)
             })
             .await

@@ -127,7 +127,17 @@ impl CircuitBreakerConfig {
         self.probe_timeout.unwrap_or_else(|| self.timeout.max(Duration::from_secs(60)))
     }
 
-    fn validate(self) -> Result<Self, ConfigError> {
+    /// Its fields are public: what was written into them past the builder is brought to where no
+    /// breaker can be stuck by it.
+    pub(crate) fn bounded(mut self) -> Self {
+        self.failure_threshold = self.failure_threshold.max(1);
+        self.success_threshold = self.success_threshold.clamp(1, PROBE_LIMIT);
+        self.half_open_max_calls = self.half_open_max_calls.clamp(1, PROBE_LIMIT);
+        self.probe_timeout = self.probe_timeout.filter(|timeout| !timeout.is_zero());
+        self
+    }
+
+    pub(crate) fn validate(self) -> Result<Self, ConfigError> {
         at_least_one("failure_threshold", self.failure_threshold)?;
         at_least_one("success_threshold", self.success_threshold)?;
         at_least_one("half_open_max_calls", self.half_open_max_calls)?;

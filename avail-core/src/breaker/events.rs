@@ -154,7 +154,11 @@ pub struct Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         if let Some(listeners) = self.listeners.upgrade() {
-            listeners.lock().retain(|(id, _)| *id != self.id);
+            let mut list = listeners.lock();
+            let place = list.iter().position(|(id, _)| *id == self.id);
+            let callback = place.map(|place| list.remove(place));
+            drop(list);
+            drop(callback); // what it holds is the user's: not under the lock
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Every living breaker, so that the switch for all reaches each of them at once.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -68,6 +69,12 @@ impl Fleet {
         }
     }
 
+    /// How many living breakers it knows.
+    #[cfg(all(test, feature = "test-util"))]
+    pub(crate) fn size(&self) -> usize {
+        self.lock().members.len()
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         // Relaxed: a flag that guards no other memory.
         self.draining.load(Ordering::Relaxed)
@@ -78,10 +85,12 @@ impl Fleet {
     }
 }
 
-/// What `AVAIL_BREAKERS` asks for; [`Mode::On`] where it is not set.
-pub(crate) fn mode_from_environment() -> Result<Mode, ParseModeError> {
-    match std::env::var(MODE_VARIABLE) {
-        Ok(text) => text.parse(),
-        Err(_) => Ok(Mode::On),
+impl Mode {
+    /// What the value of `AVAIL_BREAKERS` asks for; on where there is none.
+    pub(crate) fn from_environment(value: Option<OsString>) -> Result<Mode, ParseModeError> {
+        match value {
+            Some(text) if !text.is_empty() => text.to_string_lossy().parse(),
+            _ => Ok(Mode::On),
+        }
     }
 }

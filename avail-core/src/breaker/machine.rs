@@ -2,8 +2,12 @@
 //! and a lock under which every transition is made.
 //!
 //! The word is written under the lock alone, so each transition has one winner; a closed call only
-//! reads it. What a reader takes beside the word (when the open time ends, when the first lease
-//! ends) it takes between two equal reads of the word.
+//! reads it. What else a decision needs is read under the lock, if the word still is what was seen;
+//! only two answers that change nothing are given without it: a call that passes under an override,
+//! and a call that is rejected because all probes are under way.
+//!
+//! The streak is written without the lock by calls that end while it is closed. It carries its
+//! epoch, which moves with the word's, so that the end of a call can't touch another epoch's.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,6 +24,17 @@ use crate::clock::Tick;
 use crate::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 
 const NEVER: u64 = u64::MAX;
+
+/// The half of the streak that says whose it is.
+const EPOCH_OF_STREAK: u64 = 0xFFFF_FFFF << 32;
+
+fn empty_streak(word: Word) -> u64 {
+    u64::from(word.epoch()) << 32
+}
+
+fn streak_epoch(streak: u64) -> u32 {
+    (streak >> 32) as u32
+}
 
 /// The right to make one call: given out at admission, handed back when the call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +91,7 @@ pub(crate) struct Machine {
     /// The epoch that the streak belongs to, and its length: `epoch << 32 | failures`.
     streak: AtomicU64,
     last_failure: AtomicU64,
-    open_until: AtomicU64,
+    /// Beside probes under way; what it is while the lock is held is not for others to see.
     first_lease: AtomicU64,
     override_until: AtomicU64,
     cold: Mutex<Cold>,
@@ -85,12 +100,15 @@ pub(crate) struct Machine {
 #[derive(Debug)]
 struct Cold {
     reason: OpenReason,
+    open_until: Tick,
     failures: u32,
     since: Tick,
     leases: Vec<Tick>,
     own: Option<ActiveOverride>,
     mode: Mode,
     sequence: u64,
+    transitions: [[u64; 3]; 3],
+    would_open: u64,
     changes: VecDeque<Change>,
     delivering: bool,
 }
@@ -100,10 +118,14 @@ struct Cold {
 pub(crate) struct Observation {
     pub(crate) state: CircuitState,
     pub(crate) since: Tick,
+    pub(crate) failures: u32,
     pub(crate) probes_in_flight: u32,
     pub(crate) open_until: Option<Tick>,
     pub(crate) reason: Option<OpenReason>,
     pub(crate) active_override: Option<ActiveOverride>,
+    /// How often it went from one state, the first index, to another, the second.
+    pub(crate) transitions: [[u64; 3]; 3],
+    pub(crate) would_open: u64,
 }
 
 impl Machine {
@@ -112,28 +134,40 @@ impl Machine {
         let word = if over.is_some() { Word::NEW.overridden(over) } else { Word::NEW };
         Machine {
             word: AtomicU64::new(word.bits()),
-            streak: AtomicU64::new(0),
+            streak: AtomicU64::new(empty_streak(word)),
             last_failure: AtomicU64::new(0),
-            open_until: AtomicU64::new(0),
             first_lease: AtomicU64::new(NEVER),
             override_until: AtomicU64::new(NEVER),
             cold: Mutex::new(Cold {
                 reason: OpenReason::Tripped,
+                open_until: now,
                 failures: 0,
                 since: now,
                 leases: Vec::new(),
                 own,
                 mode,
                 sequence: 0,
+                transitions: Default::default(),
+                would_open: 0,
                 changes: VecDeque::new(),
                 delivering: false,
             }),
         }
     }
 
+    /// One that has come as far as `epoch`.
+    #[cfg(all(test, not(avail_loom)))]
+    pub(crate) fn with_epoch(now: Tick, epoch: u32) -> Self {
+        let machine = Self::new(now, Mode::On, None);
+        let word = Word::from_bits(u64::from(epoch) << 32).moved_to(CircuitState::Closed);
+        machine.transition_now(now).move_to(word, Cause::Reset);
+        machine
+    }
+
     fn load(&self) -> Word {
         // Acquire: pairs with the Release in `Transition::publish`, so that what was written
-        // before the word moved (open_until, first_lease) is seen by whoever sees the word.
+        // before the word moved (streak, first_lease, override_until) is seen by whoever sees the
+        // word.
         Word::from_bits(self.word.load(Ordering::Acquire))
     }
 
@@ -171,23 +205,24 @@ impl Machine {
         over: Override,
         now: Tick,
     ) -> Option<Result<Ticket, Rejection>> {
-        // Relaxed: written under the lock, and read again under it before anything is done.
-        let until = self.override_until.load(Ordering::Relaxed);
-        if now.as_nanos() >= until {
-            self.expire_override(now);
-            return None;
+        // Acquire: pairs with the Release in `drop_own_override`, so that an end which was taken
+        // away is not believed beside the word of the override that had it.
+        let until = self.override_until.load(Ordering::Acquire);
+        if over != Override::ForcedOpen && now.as_nanos() < until {
+            let ticket = Ticket { epoch: word.epoch(), lease: None };
+            return (self.load() == word).then_some(Ok(ticket));
         }
-        if over != Override::ForcedOpen {
-            return Some(Ok(Ticket { epoch: word.epoch(), lease: None }));
-        }
-        let cold = lock(&self.cold);
-        let reason = cold.own.as_ref().map_or_else(|| "".into(), |own| own.reason.clone());
-        let retry_after = (until != NEVER).then(|| Tick::from_nanos(until).since(now));
-        Some(Err(Rejection {
-            reason: OpenReason::Forced { reason },
-            retry_after,
-            state: RejectedBy::ForcedOpen,
-        }))
+        let transition = self.transition(word, now)?;
+        let until = transition.override_until();
+        let reason =
+            transition.cold.own.as_ref().map_or_else(|| "".into(), |own| own.reason.clone());
+        (over == Override::ForcedOpen).then(|| {
+            Err(Rejection {
+                reason: OpenReason::Forced { reason },
+                retry_after: until.map(|until| until.since(now)),
+                state: RejectedBy::ForcedOpen,
+            })
+        })
     }
 
     fn admit_open(
@@ -196,20 +231,15 @@ impl Machine {
         now: Tick,
         config: &CircuitBreakerConfig,
     ) -> Option<Result<Ticket, Rejection>> {
-        // Acquire, so that the second read of the word is not taken before it.
-        let until = Tick::from_nanos(self.open_until.load(Ordering::Acquire));
-        if self.load() != word {
-            return None;
-        }
+        let mut transition = self.transition(word, now)?;
+        let until = transition.cold.open_until;
         if now < until {
-            let reason = lock(&self.cold).reason.clone();
             return Some(Err(Rejection {
-                reason,
+                reason: transition.cold.reason.clone(),
                 retry_after: Some(until.since(now)),
                 state: RejectedBy::Open,
             }));
         }
-        let mut transition = self.transition(word, now)?;
         transition.to(CircuitState::HalfOpen, Cause::OpenTimeOver);
         transition.take_slot(config).map(Ok)
     }
@@ -220,23 +250,22 @@ impl Machine {
         now: Tick,
         config: &CircuitBreakerConfig,
     ) -> Option<Result<Ticket, Rejection>> {
-        let lease = Tick::from_nanos(self.first_lease.load(Ordering::Acquire));
-        if self.load() != word {
-            return None;
-        }
-        if now >= lease {
-            let mut transition = self.transition(word, lease)?;
-            transition.open(OpenReason::ProbeExpired, config);
-            return None;
-        }
-        if word.in_flight() >= config.half_open_max_calls {
+        // Relaxed: a lease of these probes or of later ones; and where a change is under way that
+        // takes them all back, the lock is waited for.
+        let lease = self.first_lease.load(Ordering::Relaxed);
+        let all_under_way = word.in_flight() >= config.half_open_max_calls;
+        if all_under_way && now.as_nanos() < lease && lease != NEVER {
             return Some(Err(Rejection {
                 reason: OpenReason::ProbesInFlight,
                 retry_after: None,
                 state: RejectedBy::HalfOpen,
             }));
         }
-        self.transition(word, now)?.take_slot(config).map(Ok)
+        let mut transition = self.transition(word, now)?;
+        if transition.open_if_expired(config) {
+            return None;
+        }
+        transition.take_slot(config).map(Ok)
     }
 
     /// Takes the end of a call into account. `now` is asked for only where it matters.
@@ -245,10 +274,11 @@ impl Machine {
         ticket: Ticket,
         verdict: Verdict,
         config: &CircuitBreakerConfig,
-        now: impl FnOnce() -> Tick,
+        now: impl Fn() -> Tick,
     ) -> Standing {
         let word = self.load();
-        if word.epoch() != ticket.epoch {
+        let overridden = word.active_override().is_some();
+        if word.epoch() != ticket.epoch || overridden && self.override_is_over(ticket, &now) {
             return Standing::Stale;
         }
         match (ticket.lease, verdict) {
@@ -260,59 +290,89 @@ impl Machine {
         Standing::Current
     }
 
+    /// Whether the epoch of this call was that of an override that has ended since.
+    fn override_is_over(&self, ticket: Ticket, now: impl Fn() -> Tick) -> bool {
+        // Acquire: as in `admit_overridden`.
+        let until = self.override_until.load(Ordering::Acquire);
+        if until != NEVER {
+            let now = now();
+            if now.as_nanos() >= until {
+                return self.transition_now(now).word.epoch() != ticket.epoch;
+            }
+        }
+        self.load().epoch() != ticket.epoch
+    }
+
     fn end_streak(&self, epoch: u32) {
-        // Relaxed: the streak stands alone; a success and a failure that end at once may be
-        // counted in either order.
-        let streak = self.streak.load(Ordering::Relaxed);
-        if streak & u64::from(u32::MAX) != 0 && (streak >> 32) as u32 == epoch {
-            let _ = self.streak.compare_exchange(
-                streak,
-                u64::from(epoch) << 32,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+        // Relaxed: the streak stands alone. A success and a failure that end at once may be
+        // counted in either order, but both are counted.
+        if self.streak.load(Ordering::Relaxed) as u32 != 0 {
+            let _ = self.streak.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |streak| {
+                (streak_epoch(streak) == epoch).then_some(streak & EPOCH_OF_STREAK)
+            });
         }
     }
 
     fn lengthen_streak(&self, word: Word, config: &CircuitBreakerConfig, now: Tick) -> Standing {
-        let epoch = word.epoch();
-        let last = Tick::from_nanos(self.last_failure.swap(now.as_nanos(), Ordering::Relaxed));
-        let forgotten = now.since(last) > config.reset_timeout;
-        let mut streak = self.streak.load(Ordering::Relaxed);
-        let failures = loop {
-            let of_epoch = (streak >> 32) as u32;
-            if of_epoch != epoch && of_epoch.wrapping_sub(epoch) < u32::MAX / 2 {
-                return Standing::Stale; // a later epoch has begun its own streak
-            }
-            let failures = match streak as u32 {
-                counted if of_epoch == epoch && !forgotten => counted.saturating_add(1),
-                _ => 1,
-            };
-            let next = (u64::from(epoch) << 32) | u64::from(failures);
-            match self.streak.compare_exchange(streak, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => break failures,
-                Err(current) => streak = current,
-            }
+        let Some(failures) = self.count_failure(word.epoch(), config, now) else {
+            return Standing::Stale;
         };
         if failures >= config.failure_threshold {
-            self.streak_complete(word, failures, config, now);
+            self.streak_complete(word, config, now);
         }
         Standing::Current
     }
 
-    fn streak_complete(&self, word: Word, failures: u32, config: &CircuitBreakerConfig, now: Tick) {
+    /// The length of the streak with this failure in it; `None` if the epoch has moved on.
+    fn count_failure(&self, epoch: u32, config: &CircuitBreakerConfig, now: Tick) -> Option<u32> {
+        // Acquire: pairs with the Release in `forget_streak`, so that whoever sees the time of a
+        // failure that began a streak sees that the one before it is gone.
+        let last = Tick::from_nanos(self.last_failure.load(Ordering::Acquire));
+        if now.since(last) > config.reset_timeout {
+            self.forget_streak(config, now);
+        }
+        // Relaxed: as a read-modify-write it carries that Release on. It comes before the streak,
+        // so that a failure which sees this one in the streak does not take it for an old one.
+        self.last_failure.fetch_max(now.as_nanos(), Ordering::Relaxed);
+        let before = self.streak.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |streak| {
+            let room = u64::from(streak as u32 != u32::MAX);
+            (streak_epoch(streak) == epoch).then_some(streak + room)
+        });
+        before.ok().map(|before| (before as u32).saturating_add(1))
+    }
+
+    /// Under the lock, so that of several failures after a long silence one forgets the streak,
+    /// and all of them count in the next.
+    #[cold]
+    fn forget_streak(&self, config: &CircuitBreakerConfig, now: Tick) {
+        let _cold = lock(&self.cold);
+        let last = Tick::from_nanos(self.last_failure.load(Ordering::Relaxed));
+        if now.since(last) > config.reset_timeout {
+            self.streak.fetch_and(EPOCH_OF_STREAK, Ordering::Relaxed);
+            // Release: pairs with the Acquire in `count_failure`.
+            self.last_failure.fetch_max(now.as_nanos(), Ordering::Release);
+        }
+    }
+
+    #[cold]
+    fn streak_complete(&self, word: Word, config: &CircuitBreakerConfig, now: Tick) {
+        let shadow = match word.active_override() {
+            None => false,
+            Some(Override::Shadow) => true,
+            Some(Override::Disabled | Override::ForcedOpen) => return,
+        };
         let Some(mut transition) = self.transition(word, now) else { return };
+        // Another failure of the same streak may have been here first.
+        let failures = self.streak.load(Ordering::Relaxed) as u32;
+        if failures < config.failure_threshold {
+            return;
+        }
         let reason = OpenReason::ConsecutiveFailures { failures };
-        match word.active_override() {
-            None => {
-                transition.cold.failures = failures;
-                transition.open(reason, config);
-            }
-            Some(Override::Shadow) => {
-                self.streak.store(u64::from(word.epoch()) << 32, Ordering::Relaxed);
-                transition.note(Cause::WouldOpen { reason });
-            }
-            Some(Override::Disabled | Override::ForcedOpen) => {}
+        if shadow {
+            self.streak.fetch_and(EPOCH_OF_STREAK, Ordering::Relaxed);
+            transition.note(Cause::WouldOpen { reason });
+        } else {
+            transition.open(reason, config);
         }
     }
 
@@ -324,33 +384,27 @@ impl Machine {
         config: &CircuitBreakerConfig,
         now: Tick,
     ) -> Standing {
-        let cold = lock(&self.cold);
-        let word = self.load();
-        if word.epoch() != ticket.epoch {
-            return Standing::Stale;
-        }
-        let mut transition = Transition { machine: self, word, cold, at: now };
-        if now >= lease {
-            // It came back, but too late: noticed here instead of at the next admission.
-            transition.at = lease;
-            transition.open(OpenReason::ProbeExpired, config);
+        let mut transition = self.transition_now(now);
+        // A lease that ended, this one or that of another probe, re-opened the breaker then: it
+        // makes no difference that it is noticed here instead of at an admission.
+        if transition.word.epoch() != ticket.epoch || transition.open_if_expired(config) {
             return Standing::Stale;
         }
         transition.end_lease(lease);
         match verdict {
             Verdict::Good => {
-                let next = word.probe_succeeded(config.success_threshold);
+                let next = transition.word.probe_succeeded(config.success_threshold);
                 if next.state() == CircuitState::Closed {
                     transition.to(CircuitState::Closed, Cause::Recovered);
                 } else {
                     transition.publish(next);
                 }
             }
-            Verdict::Bad => {
-                transition.cold.failures = transition.cold.failures.saturating_add(1);
-                transition.open(OpenReason::ProbeFailed, config);
+            Verdict::Bad => transition.open(OpenReason::ProbeFailed, config),
+            Verdict::Nothing => {
+                let next = transition.word.probe_returned();
+                transition.publish(next);
             }
-            Verdict::Nothing => transition.publish(word.probe_returned()),
         }
         Standing::Current
     }
@@ -395,15 +449,6 @@ impl Machine {
         }
     }
 
-    fn expire_override(&self, now: Tick) {
-        let mut transition = self.transition_now(now);
-        let until = self.override_until.load(Ordering::Relaxed);
-        if now.as_nanos() >= until {
-            transition.at = Tick::from_nanos(until);
-            transition.drop_own_override(Cause::OverrideExpired);
-        }
-    }
-
     /// The switch for all; a breaker's own override stays above it.
     pub(crate) fn set_mode(&self, mode: Mode, now: Tick) {
         let mut transition = self.transition_now(now);
@@ -422,47 +467,53 @@ impl Machine {
         if word.active_override().is_none() {
             return word.state();
         }
-        self.observe(now()).state
+        let now = now();
+        let cold = lock(&self.cold);
+        self.shown(&cold, now).0.effective_state()
     }
 
     pub(crate) fn failure_count(&self, now: Tick, config: &CircuitBreakerConfig) -> u32 {
-        let word = self.load();
-        if word.state() == CircuitState::Closed {
-            self.streak_length(word, now, config)
-        } else {
-            lock(&self.cold).failures
-        }
+        self.failures(&lock(&self.cold), now, config)
     }
 
-    fn streak_length(&self, word: Word, now: Tick, config: &CircuitBreakerConfig) -> u32 {
+    fn failures(&self, cold: &Cold, now: Tick, config: &CircuitBreakerConfig) -> u32 {
+        if self.load().state() != CircuitState::Closed {
+            return cold.failures;
+        }
         let streak = self.streak.load(Ordering::Relaxed);
         let last = Tick::from_nanos(self.last_failure.load(Ordering::Relaxed));
-        let counts =
-            (streak >> 32) as u32 == word.epoch() && now.since(last) <= config.reset_timeout;
-        if counts { streak as u32 } else { 0 }
+        if now.since(last) <= config.reset_timeout { streak as u32 } else { 0 }
     }
 
-    pub(crate) fn observe(&self, now: Tick) -> Observation {
-        let cold = lock(&self.cold);
+    /// The word as it is shown, and when the override ended that is no longer.
+    fn shown(&self, cold: &Cold, now: Tick) -> (Word, Option<Tick>) {
         let word = self.load();
-        // Relaxed: all of these are written under the lock that is held.
-        let expired = now.as_nanos() >= self.override_until.load(Ordering::Relaxed);
-        let over = if expired { cold.mode.as_override() } else { word.active_override() };
-        let state = match over {
-            Some(Override::ForcedOpen) => CircuitState::Open,
-            Some(_) => CircuitState::Closed,
-            None if expired => CircuitState::Closed,
-            None => word.state(),
-        };
-        let automatic = over.is_none() && word.state() != CircuitState::Closed && !expired;
-        let open = automatic && word.state() == CircuitState::Open;
+        let until = self.override_until.load(Ordering::Relaxed);
+        if now.as_nanos() < until {
+            return (word, None);
+        }
+        (word.overridden(cold.mode.as_override()), Some(Tick::from_nanos(until)))
+    }
+
+    /// Everything of this moment. Nothing is changed: an override whose time is over is shown as
+    /// over, and ends when the next call or command comes.
+    pub(crate) fn observe(&self, now: Tick, config: &CircuitBreakerConfig) -> Observation {
+        let cold = lock(&self.cold);
+        let (shown, ended) = self.shown(&cold, now);
+        let moved = shown.effective_state() != self.load().effective_state();
+        let automatic = shown.active_override().is_none();
         Observation {
-            state,
-            since: cold.since,
-            probes_in_flight: word.in_flight(),
-            open_until: open.then(|| Tick::from_nanos(self.open_until.load(Ordering::Relaxed))),
-            reason: automatic.then(|| cold.reason.clone()),
-            active_override: cold.own.clone().filter(|_| !expired),
+            state: shown.effective_state(),
+            since: ended.filter(|_| moved).unwrap_or(cold.since),
+            failures: if ended.is_some() { 0 } else { self.failures(&cold, now, config) },
+            probes_in_flight: shown.in_flight(),
+            open_until: (automatic && shown.state() == CircuitState::Open)
+                .then_some(cold.open_until),
+            reason: (automatic && shown.state() != CircuitState::Closed)
+                .then(|| cold.reason.clone()),
+            active_override: cold.own.clone().filter(|_| ended.is_none()),
+            transitions: cold.transitions,
+            would_open: cold.would_open,
         }
     }
 
@@ -478,9 +529,14 @@ impl Machine {
         change
     }
 
+    /// Takes the lock. An override whose time is over ends first, at its time, whoever comes; and
+    /// time does not go back where a thread had read the clock before it waited for the lock.
     fn transition_now(&self, at: Tick) -> Transition<'_> {
         let cold = lock(&self.cold);
-        Transition { machine: self, word: self.load(), cold, at }
+        let at = at.max(cold.since);
+        let mut transition = Transition { machine: self, word: self.load(), cold, at };
+        transition.expire_override();
+        transition
     }
 
     /// Takes the lock, and gives up if the word has moved on since `seen`.
@@ -506,6 +562,7 @@ impl Transition<'_> {
     }
 
     fn note(&mut self, cause: Cause) {
+        self.cold.would_open += u64::from(matches!(cause, Cause::WouldOpen { .. }));
         let state = self.word.effective_state();
         self.record(state, state, cause);
     }
@@ -520,11 +577,15 @@ impl Transition<'_> {
     fn move_to(&mut self, next: Word, cause: Cause) {
         let from = self.word.effective_state();
         self.cold.leases.clear();
+        // Relaxed: ordered by the word, which is published after them. A swap and no store: calls
+        // that end change the streak without the lock, and those changes have one order.
         self.machine.first_lease.store(NEVER, Ordering::Relaxed);
+        self.machine.streak.swap(empty_streak(next), Ordering::Relaxed);
         self.publish(next);
         let to = self.word.effective_state();
         if from != to {
             self.cold.since = self.at;
+            self.cold.transitions[from as usize][to as usize] += 1;
         }
         self.record(from, to, cause);
     }
@@ -534,11 +595,23 @@ impl Transition<'_> {
     }
 
     fn open(&mut self, reason: OpenReason, config: &CircuitBreakerConfig) {
-        let until = self.at.after(config.timeout);
-        // Relaxed: ordered by the word, which is published after it.
-        self.machine.open_until.store(until.as_nanos(), Ordering::Relaxed);
+        let probes = matches!(reason, OpenReason::ProbeFailed | OpenReason::ProbeExpired);
+        let failures = self.machine.failures(&self.cold, self.at, config);
+        self.cold.failures = failures.saturating_add(u32::from(probes));
+        self.cold.open_until = self.at.after(config.timeout);
         self.cold.reason = reason.clone();
         self.to(CircuitState::Open, Cause::Opened { reason, for_at_least: config.timeout });
+    }
+
+    /// Opens it where a lease ended, from that moment on.
+    fn open_if_expired(&mut self, config: &CircuitBreakerConfig) -> bool {
+        let first = self.machine.first_lease.load(Ordering::Relaxed);
+        let expired = self.at.as_nanos() >= first;
+        if expired {
+            self.at = Tick::from_nanos(first);
+            self.open(OpenReason::ProbeExpired, config);
+        }
+        expired
     }
 
     fn take_slot(&mut self, config: &CircuitBreakerConfig) -> Option<Ticket> {
@@ -564,10 +637,25 @@ impl Transition<'_> {
         self.machine.first_lease.store(first, Ordering::Relaxed);
     }
 
+    fn override_until(&self) -> Option<Tick> {
+        let until = self.machine.override_until.load(Ordering::Relaxed);
+        (until != NEVER).then(|| Tick::from_nanos(until))
+    }
+
+    fn expire_override(&mut self) {
+        let now = self.at;
+        if let Some(until) = self.override_until().filter(|until| now >= *until) {
+            self.at = until.max(self.cold.since);
+            self.drop_own_override(Cause::OverrideExpired);
+            self.at = now;
+        }
+    }
+
     fn drop_own_override(&mut self, cause: Cause) {
         self.cold.own = None;
-        self.machine.override_until.store(NEVER, Ordering::Relaxed);
         self.relay_override(cause);
+        // Release, and after the word: pairs with the Acquire in `admit_overridden`.
+        self.machine.override_until.store(NEVER, Ordering::Release);
     }
 
     /// Puts into the word what the breaker's own override, or else the mode, asks for.

@@ -31,8 +31,6 @@ pub enum End {
 pub(crate) struct Counters {
     ends: [AtomicU64; 8],
     rejections: [AtomicU64; 3],
-    transitions: [[AtomicU64; 3]; 3],
-    would_open: AtomicU64,
 }
 
 impl Counters {
@@ -42,14 +40,6 @@ impl Counters {
 
     pub(crate) fn count_rejection(&self, by: RejectedBy) {
         self.rejections[by as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count_transition(&self, from: CircuitState, to: CircuitState) {
-        self.transitions[from as usize][to as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count_would_open(&self) {
-        self.would_open.fetch_add(1, Ordering::Relaxed);
     }
 
     fn end(&self, end: End) -> u64 {
@@ -77,23 +67,6 @@ impl Counters {
             half_open: by(RejectedBy::HalfOpen),
             forced_open: by(RejectedBy::ForcedOpen),
         }
-    }
-
-    pub(crate) fn transitions(&self) -> Vec<TransitionCount> {
-        let pairs = CircuitState::ALL
-            .into_iter()
-            .flat_map(|from| CircuitState::ALL.map(|to| (from, to)))
-            .filter(|(from, to)| from != to);
-        pairs
-            .map(|(from, to)| {
-                let count = self.transitions[from as usize][to as usize].load(Ordering::Relaxed);
-                TransitionCount { from, to, count }
-            })
-            .collect()
-    }
-
-    pub(crate) fn would_open(&self) -> u64 {
-        self.would_open.load(Ordering::Relaxed)
     }
 }
 
@@ -167,6 +140,22 @@ pub struct TransitionCount {
     pub to: CircuitState,
     /// How often.
     pub count: u64,
+}
+
+impl TransitionCount {
+    /// Every pair of states, also what never happened.
+    pub(crate) fn of(counts: [[u64; 3]; 3]) -> Vec<Self> {
+        let pairs = CircuitState::ALL
+            .into_iter()
+            .flat_map(|from| CircuitState::ALL.map(|to| (from, to)))
+            .filter(|(from, to)| from != to);
+        pairs
+            .map(|(from, to)| {
+                let count = counts[from as usize][to as usize];
+                TransitionCount { from, to, count }
+            })
+            .collect()
+    }
 }
 
 /// A breaker at one moment.

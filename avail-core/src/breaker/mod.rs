@@ -28,6 +28,7 @@ mod tests;
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -45,7 +46,7 @@ pub use self::state::CircuitState;
 pub(crate) use self::events::Listeners;
 
 use self::fleet::Fleet;
-use self::machine::{Change, Machine, Rejection, Ticket, Verdict};
+use self::machine::{Change, Machine, Rejection, Standing, Ticket, Verdict};
 use self::metrics::Counters;
 pub use self::metrics::End;
 use crate::clock::{Clock, Tick};
@@ -106,6 +107,7 @@ impl CircuitBreaker {
         fleet: Arc<Fleet>,
         registry_listeners: Option<Arc<Listeners>>,
     ) -> Self {
+        let config = config.bounded();
         let own = config.shadow.then(|| {
             let options = OverrideOptions::reason("declared in shadow");
             ActiveOverride::new(Override::Shadow, options, clock.wall()).0
@@ -286,7 +288,7 @@ impl CircuitBreaker {
     /// The override in force, if there is one. The switch for all is not one: see
     /// [`mode`](crate::mode).
     pub fn active_override(&self) -> Option<ActiveOverride> {
-        self.inner.machine.observe(self.inner.clock.now()).active_override
+        self.inner.machine.observe(self.inner.clock.now(), &self.inner.config).active_override
     }
 
     /// Takes the override away: what is left is a fresh closed breaker.
@@ -357,11 +359,11 @@ impl Inner {
             End::Failure | End::Panic | End::CancelledOverdue => Verdict::Bad,
             End::Ignored | End::Cancelled | End::Rejected | End::Stale => Verdict::Nothing,
         };
-        match self.machine.settle(ticket, verdict, &self.config, || self.clock.now()) {
-            machine::Standing::Current => self.counters.count(end),
-            machine::Standing::Stale => self.counters.count(End::Stale),
-        }
-        if ticket.lease.is_some() || verdict == Verdict::Bad {
+        let standing = self.machine.settle(ticket, verdict, &self.config, || self.clock.now());
+        let stale = standing == Standing::Stale;
+        self.counters.count(if stale { End::Stale } else { end });
+        // A success of a call that was no probe changes nothing.
+        if stale || ticket.lease.is_some() || verdict == Verdict::Bad {
             self.deliver();
         }
     }
@@ -379,21 +381,19 @@ impl Inner {
     pub(crate) fn deliver(&self) {
         let mut next = self.machine.next_change(true);
         while let Some(change) = next {
-            self.tell(change);
+            // What listens, and what takes log lines, is the user's: this call is none of its
+            // business, and the next change is to be told all the same.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.tell(change)));
             next = self.machine.next_change(false);
         }
     }
 
     fn tell(&self, change: Change) {
         if change.from != change.to {
-            self.counters.count_transition(change.from, change.to);
             tracing::info!(
                 breaker = %self.name, from = %change.from, to = %change.to, cause = ?change.cause,
                 "a circuit breaker changed"
             );
-        }
-        if matches!(change.cause, Cause::WouldOpen { .. }) {
-            self.counters.count_would_open();
         }
         let event = BreakerEvent {
             breaker: self.name.clone(),
@@ -418,12 +418,12 @@ impl Inner {
 
     fn metrics(&self) -> CircuitBreakerMetrics {
         let now = self.clock.now();
-        let seen = self.machine.observe(now);
+        let seen = self.machine.observe(now, &self.config);
         CircuitBreakerMetrics {
             name: self.name.clone(),
             state: seen.state,
             state_since: self.wall_at(seen.since),
-            failure_count: self.machine.failure_count(now, &self.config),
+            failure_count: seen.failures,
             retry_after_seconds: seen.open_until.map(|until| until.since(now).as_secs_f64()),
             reason: seen.reason,
             active_override: seen.active_override,
@@ -431,8 +431,8 @@ impl Inner {
             probes_in_flight: seen.probes_in_flight,
             calls: self.counters.calls(),
             rejections: self.counters.rejections(),
-            transitions: self.counters.transitions(),
-            would_open: self.counters.would_open(),
+            transitions: TransitionCount::of(seen.transitions),
+            would_open: seen.would_open,
             config: self.config.clone(),
         }
     }

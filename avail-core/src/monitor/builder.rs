@@ -9,7 +9,8 @@ use super::inner::{Inner, Terms};
 use super::{AvailabilityMonitor, HISTORY};
 use crate::availability::Moment;
 use crate::availability::ledger::{CheckTerms, Ledger};
-use crate::breaker::fleet::mode_from_environment;
+use crate::breaker::Mode;
+use crate::breaker::fleet::MODE_VARIABLE;
 use crate::error::MonitorError;
 use crate::health::{HealthCheck, Probe, Schedule};
 use crate::history::RecoveryReport;
@@ -135,7 +136,7 @@ impl AvailabilityMonitorBuilder {
         if !(self.target > 0.0 && self.target <= 100.0) {
             return Err(MonitorError::Target { target: self.target });
         }
-        mode_from_environment()?;
+        Mode::from_environment(std::env::var_os(MODE_VARIABLE))?;
         let registry = self.breakers.clone().unwrap_or_else(CircuitBreakerRegistry::global);
         if let Some(conflict) = registry.conflicts().into_iter().next() {
             return Err(MonitorError::ConflictingBreakers(Box::new(conflict)));

@@ -54,7 +54,7 @@
 //!
 //! Nothing is registered by hand: [`AvailabilityMonitor`] finds both.
 //!
-//! ```
+//! ```standalone_crate
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), avail::MonitorError> {
 //! use avail::{AvailabilityMonitor, Window};
 //!

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 /// The monotonic origin of every [`Tick`] of this process.
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -73,13 +73,13 @@ impl Clock {
         Tick::since_origin(ORIGIN.elapsed())
     }
 
-    /// The time of day.
+    /// The time of day, in whole milliseconds: what timestamps show.
     pub(crate) fn wall(&self) -> DateTime<Utc> {
         #[cfg(feature = "test-util")]
         if let Some(manual) = &self.manual {
-            return manual.wall();
+            return manual.wall().trunc_subsecs(3);
         }
-        Utc::now()
+        Utc::now().trunc_subsecs(3)
     }
 }
 

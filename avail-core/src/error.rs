@@ -1,15 +1,17 @@
 //! Why a monitor can't start, or can't take a check.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use crate::breaker::ParseModeError;
 use crate::health::CheckError;
 use crate::site::SiteConflict;
 
 /// Why a monitor can't start, or can't take a check.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` shows what `Display` does, so that a `main` which returns it says what to do.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum MonitorError {
     /// Two checks have one name.
@@ -71,4 +73,10 @@ pub enum MonitorError {
     /// It was called outside a tokio runtime.
     #[error("a monitor runs in a tokio runtime with its time enabled, and there is none here")]
     NoRuntime,
+}
+
+impl fmt::Debug for MonitorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

@@ -2,10 +2,13 @@
 //! dozen lines each.
 //!
 //! Types are judged by traits, not by how they are spelled. Where a trait is missing, the compiler's
-//! message is in the words of whoever wrote the attribute, and points at the return type: the
-//! expansion gives the paths of [`judge`] and [`reject`] the position of that type.
+//! message is in the words of whoever wrote the attribute, and points at the return type, where the
+//! expansion asks once: `<ReturnType as Rejectable>::RULES`. What it gets has a type of its own and
+//! not one that depends on more traits, so that one mistake gives one message.
 
+use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 
 use crate::breaker::{CircuitBreakerError, End};
 use crate::health::{Health, IntoHealth};
@@ -19,49 +22,74 @@ use crate::site::CheckFuture;
             `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture`"
 )]
 pub trait CallOutput {
-    /// How the call ended that gave this.
-    fn end(&self) -> End;
+    /// See [`RULES`](Self::RULES).
+    type Rules;
+    /// How such outputs are judged.
+    const RULES: Self::Rules;
 }
 
 impl<T, E> CallOutput for Result<T, E> {
+    type Rules = ResultRules<T, E>;
+    const RULES: Self::Rules = ResultRules(PhantomData);
+}
+
+/// A [`CallOutput`] that can hold the breaker's own error: what is asked for where there is no
+/// fallback.
+#[diagnostic::on_unimplemented(
+    message = "`#[circuit_breaker]` can't tell whether `{Self}` means success or failure",
+    label = "this is not a `Result`",
+    note = "it goes on functions that return a `Result`, or a future of one that is spelled \
+            `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture`"
+)]
+pub trait Rejectable {
+    /// See [`RULES`](Self::RULES).
+    type Rules;
+    /// How such outputs are judged; and what a call returns that was not let through.
+    const RULES: Self::Rules;
+}
+
+impl<T, E: HoldsRejection> Rejectable for Result<T, E> {
+    type Rules = (ResultRules<T, E>, fn(CircuitBreakerError) -> Self);
+    const RULES: Self::Rules = (ResultRules(PhantomData), |error| Err(E::hold(error)));
+}
+
+/// An error that can hold the breaker's own.
+#[diagnostic::on_unimplemented(
+    message = "the error type `{Self}` has no place for the error of an open circuit breaker",
+    label = "`{Self}` does not implement `From<avail::CircuitBreakerError>`",
+    note = "implement `From<avail::CircuitBreakerError>` for it, or answer for the breaker with \
+            `fallback = …` in the attribute"
+)]
+pub trait HoldsRejection {
+    /// The error of a call that was not let through.
+    fn hold(error: CircuitBreakerError) -> Self;
+}
+
+#[diagnostic::do_not_recommend] // else the message is the compiler's about `From`
+impl<E: From<CircuitBreakerError>> HoldsRejection for E {
+    fn hold(error: CircuitBreakerError) -> Self {
+        error.into()
+    }
+}
+
+/// `Err` is a failure. It names both types, since the compiler may have to infer them from here.
+pub struct ResultRules<T, E>(PhantomData<fn() -> Result<T, E>>);
+
+impl<T, E> ResultRules<T, E> {
+    /// How the call ended that gave `output`.
     #[inline]
-    fn end(&self) -> End {
-        match self {
+    pub fn judge(self, output: &Result<T, E>) -> End {
+        match output {
             Ok(_) => End::Success,
             Err(_) => End::Failure,
         }
     }
 }
 
-/// An output that can hold the breaker's own error.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` has no place for the error of an open circuit breaker",
-    label = "the error type does not implement `From<avail::CircuitBreakerError>`",
-    note = "implement `From<avail::CircuitBreakerError>` for the error type, or answer for the \
-            breaker with `fallback = …` in the attribute"
-)]
-pub trait Rejectable: CallOutput {
-    /// What a call returns that was not let through.
-    fn reject(error: CircuitBreakerError) -> Self;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T, E: From<CircuitBreakerError>> Rejectable for Result<T, E> {
-    fn reject(error: CircuitBreakerError) -> Self {
-        Err(error.into())
+impl<T, E> fmt::Debug for ResultRules<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResultRules")
     }
-}
-
-/// How the call ended that gave `output`.
-#[inline]
-pub fn judge<R: CallOutput>(output: &R) -> End {
-    output.end()
-}
-
-/// What a call returns that was not let through, where there is no fallback.
-#[cold]
-pub fn reject<R: Rejectable>(error: CircuitBreakerError) -> R {
-    R::reject(error)
 }
 
 /// What a call returns that was not let through, where the fallback is a closure. It is a function
@@ -71,11 +99,51 @@ pub fn answer<R>(error: CircuitBreakerError, fallback: impl FnOnce(CircuitBreake
     fallback(error)
 }
 
-/// Runs the body of a function that returns a future, whose own code is not guarded. `R` is the
-/// output that the function declares: a body of another one is an error at the body.
+/// [`answer`] where the closure is async.
+#[cold]
+pub async fn answer_async<R>(
+    error: CircuitBreakerError,
+    fallback: impl AsyncFnOnce(CircuitBreakerError) -> R,
+) -> R {
+    fallback(error).await
+}
+
+/// Runs the body of a function that returns a future: it is not guarded itself.
 #[inline]
-pub fn eager<F: Future<Output = R>, R>(body: impl FnOnce() -> F) -> F {
+pub fn eager<F>(body: impl FnOnce() -> F) -> F {
     body()
+}
+
+/// The future that such a body has made, if it gives what the function declares.
+#[inline]
+pub fn future_of<R, F>(future: F) -> <F::Output as Is<R>>::Future<F>
+where
+    F: Future,
+    F::Output: Is<R>,
+{
+    <F::Output as Is<R>>::future(future)
+}
+
+/// Two types that are one. It is not `Future<Output = R>`, which the compiler would miss again at
+/// every later use of the future.
+#[diagnostic::on_unimplemented(
+    message = "the body makes a future of `{Self}`, and the function declares one of `{R}`",
+    label = "the body makes a future of `{Self}`"
+)]
+pub trait Is<R> {
+    /// `F`.
+    type Future<F>;
+    /// The same future.
+    fn future<F>(future: F) -> Self::Future<F>;
+}
+
+impl<R> Is<R> for R {
+    type Future<F> = F;
+
+    #[inline]
+    fn future<F>(future: F) -> F {
+        future
+    }
 }
 
 /// The value of a `return` that is never reached. It tells the compiler what the body of a closure

@@ -62,20 +62,23 @@ impl Breaker<'_> {
     //
     // Output:
     //     fn parse(text: &str) -> Result<u32, E> {
+    //         let (rules, reject) = <Result<u32, E> as Rejectable>::RULES;
     //         let breaker = { static SITE: BreakerSite = …; submit! { … } SITE.breaker() };
     //         let guard = match breaker.guard() {
     //             Ok(guard) => guard,
     //             Err(error) => return reject(error),
     //         };
-    //         guard.run_sync(|| -> Result<u32, E> { BODY }, judge)
+    //         guard.run_sync(|| -> Result<u32, E> { BODY }, move |output| rules.judge(output))
     //     }
     //
     // The closure borrows what the body borrows and takes what it consumes, as the body did.
     fn sync_body(&self) -> TokenStream {
-        let (returned, body, judge) = (&self.shape.returned, self.function.body(), self.judge());
-        self.guarded(&quote_spanned! {Span::mixed_site()=>
-            guard.run_sync(|| -> #returned { #body }, #judge)
-        })
+        let (returned, body) = (&self.shape.returned, self.function.body());
+        let guard = self.guard();
+        quote_spanned! {Span::mixed_site()=>
+            #guard
+            guard.run_sync(|| -> #returned #body, move |output| rules.judge(output))
+        }
     }
 
     // Input:
@@ -83,24 +86,26 @@ impl Breaker<'_> {
     //
     // Output:
     //     async fn fetch(id: u32) -> Result<Bytes, E> {
+    //         let (rules, reject) = …;
     //         let breaker = …;
     //         let guard = …;
     //         let future = async move {
     //             if false { return declared::<Result<Bytes, E>>(); }
     //             { BODY }
     //         };
-    //         guard.run(pin!(future), judge).await
+    //         guard.run(pin!(future), move |output| rules.judge(output)).await
     //     }
     //
     // It moves, or an argument that can be sent and not shared would keep the future from being
     // sent.
     fn async_body(&self) -> TokenStream {
-        let Breaker { krate, .. } = self;
-        let (edge, body, judge) = (self.return_edge(), self.function.body(), self.judge());
-        self.guarded(&quote_spanned! {Span::mixed_site()=>
+        let (guard, edge, body) = (self.guard(), self.return_edge(), self.function.body());
+        let run = self.run();
+        quote_spanned! {Span::mixed_site()=>
+            #guard
             let future = async move { #edge #body };
-            guard.run(#krate::__private::pin!(future), #judge).await
-        })
+            #run
+        }
     }
 
     // Input:
@@ -108,20 +113,26 @@ impl Breaker<'_> {
     //
     // Output:
     //     fn fetch(id: u32) -> impl Future<Output = Result<Bytes, E>> + Send {
-    //         let future = eager::<_, Result<Bytes, E>>(|| { BODY });
+    //         let future = eager(|| { BODY });
+    //         let future = future_of::<Result<Bytes, E>, _>(future);
     //         async move {
     //             if false { return declared::<Result<Bytes, E>>(); }
+    //             let (rules, reject) = …;
     //             let breaker = …;
     //             let guard = …;
-    //             guard.run(pin!(future), judge).await
+    //             guard.run(pin!(future), move |output| rules.judge(output)).await
     //         }
     //     }
     fn future_body(&self) -> TokenStream {
         let Breaker { krate, shape, .. } = self;
-        let (output, body, run) = (&shape.output, self.function.body(), self.run_future());
-        quote_spanned! {Span::mixed_site()=>
-            let future = #krate::__private::eager::<_, #output>(|| #body);
-            #run
+        let (output, body, guarded) = (&shape.output, self.function.body(), self.guarded_future());
+        let here = Span::mixed_site();
+        let future_of = shape.path_at_output(krate, "future_of");
+        let future = shape.at_output(quote_spanned!(here=> future));
+        quote_spanned! {here=>
+            let future = #krate::__private::eager(|| #body);
+            let future = #future_of::<#output, _>(#future);
+            #guarded
         }
     }
 
@@ -129,33 +140,46 @@ impl Breaker<'_> {
     // the future goes into a box again.
     fn box_future_body(&self) -> TokenStream {
         let Breaker { krate, shape, .. } = self;
-        let (returned, body, run) = (&shape.returned, self.function.body(), self.run_future());
+        let (returned, body) = (&shape.returned, self.function.body());
+        let guarded = self.guarded_future();
         quote_spanned! {Span::mixed_site()=>
-            let future = #krate::__private::eager(|| -> #returned { #body });
-            #krate::__private::Box::pin(#run)
+            let future = #krate::__private::eager(|| -> #returned #body);
+            #krate::__private::Box::pin(#guarded)
         }
     }
 
-    fn run_future(&self) -> TokenStream {
-        let Breaker { krate, .. } = self;
-        let (edge, judge) = (self.return_edge(), self.judge());
-        let guarded = self.guarded(&quote_spanned! {Span::mixed_site()=>
-            guard.run(#krate::__private::pin!(future), #judge).await
-        });
-        quote_spanned!(Span::mixed_site()=> async move { #edge #guarded })
+    fn guarded_future(&self) -> TokenStream {
+        let (edge, guard, run) = (self.return_edge(), self.guard(), self.run());
+        quote_spanned!(Span::mixed_site()=> async move { #edge #guard #run })
     }
 
-    /// Asks the breaker, and does `run` with the `guard`, or returns what a rejected call returns.
-    fn guarded(&self, run: &TokenStream) -> TokenStream {
+    fn run(&self) -> TokenStream {
         let Breaker { krate, .. } = self;
-        let (find, rejected) = (self.find(), self.rejected());
         quote_spanned! {Span::mixed_site()=>
+            guard.run(#krate::__private::pin!(future), move |output| rules.judge(output)).await
+        }
+    }
+
+    /// Asks the breaker for a `guard`, or returns what a rejected call returns; the output's `rules`
+    /// come first, since there is no sense in what follows where there are none.
+    fn guard(&self) -> TokenStream {
+        let Breaker { krate, shape, args, .. } = self;
+        let here = Span::mixed_site();
+        let rules = if args.find("fallback").is_some() {
+            let rules = shape.rules(krate, "CallOutput");
+            quote_spanned!(here=> let rules = #rules;)
+        } else {
+            let rules = shape.rules(krate, "Rejectable");
+            quote_spanned!(here=> let (rules, reject) = #rules;)
+        };
+        let (find, rejected) = (self.find(), self.rejected());
+        quote_spanned! {here=>
+            #rules
             let breaker = #find;
             let guard = match breaker.guard() {
                 #krate::__private::Ok(guard) => guard,
                 #rejected
             };
-            #run
         }
     }
 
@@ -173,26 +197,21 @@ impl Breaker<'_> {
         }}
     }
 
-    fn judge(&self) -> TokenStream {
-        self.shape.path_at_output(&self.krate, "judge")
-    }
-
     /// The arm of a call that was not let through.
     fn rejected(&self) -> TokenStream {
-        let Breaker { krate, args, .. } = self;
-        let here = Span::mixed_site();
+        let Breaker { krate, shape, args, .. } = self;
+        let (here, output) = (Span::mixed_site(), &shape.output);
         let (error, answer) = match args.find("fallback").map(|arg| &arg.value) {
             Some(Value::Fallback(Expr::Closure(closure))) => {
-                let wait = closure.asyncness.map(|_| quote_spanned!(here=> .await));
-                let answer =
-                    quote_spanned!(here=> #krate::__private::answer(error, #closure) #wait);
-                (quote_spanned!(here=> error), answer)
+                let answer = if closure.asyncness.is_some() {
+                    quote_spanned!(here=> answer_async::<#output>(error, #closure).await)
+                } else {
+                    quote_spanned!(here=> answer::<#output>(error, #closure))
+                };
+                (quote_spanned!(here=> error), quote_spanned!(here=> #krate::__private::#answer))
             }
             Some(Value::Fallback(expr)) => (quote_spanned!(here=> _), quote!(#expr)),
-            _ => {
-                let reject = self.shape.path_at_output(krate, "reject");
-                (quote_spanned!(here=> error), quote_spanned!(here=> #reject(error)))
-            }
+            _ => (quote_spanned!(here=> error), quote_spanned!(here=> reject(error))),
         };
         quote_spanned!(here=> #krate::__private::Err(#error) => return #answer,)
     }

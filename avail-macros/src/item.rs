@@ -18,16 +18,8 @@ pub(crate) struct Function {
 impl Function {
     /// `attribute` names the attribute, for errors.
     pub(crate) fn parse(item: TokenStream, attribute: &str) -> Result<Self> {
-        let Head { sig } =
-            Parser::parse2(Head::parse_and_rest, item.clone()).map_err(
-                |error| match first_keyword(&item) {
-                    Some((keyword, span)) => Error::new(
-                        span,
-                        format!("`#[{attribute}]` goes on a function, not on `{keyword}`"),
-                    ),
-                    None => error,
-                },
-            )?;
+        let parsed = Parser::parse2(Head::parse_and_rest, item.clone());
+        let Head { sig } = parsed.map_err(|error| not_a_function(&item, attribute, error))?;
         if let Some(constness) = &sig.constness {
             let problem = format!(
                 "`#[{attribute}]` can't go on a `const fn`: what it does is done at run time"
@@ -128,8 +120,8 @@ fn is_punct(token: Option<TokenTree>, expected: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == expected)
 }
 
-/// The keyword that makes an item something else than a function.
-fn first_keyword(item: &TokenStream) -> Option<(String, Span)> {
+/// What is wrong with an item whose head is not that of a function.
+fn not_a_function(item: &TokenStream, attribute: &str, error: Error) -> Error {
     const KEYWORDS: [&str; 12] = [
         "fn",
         "struct",
@@ -144,9 +136,15 @@ fn first_keyword(item: &TokenStream) -> Option<(String, Span)> {
         "const",
         "macro_rules",
     ];
-    let first = item.clone().into_iter().find_map(|token| match token {
+    let keyword = item.clone().into_iter().find_map(|token| match token {
         TokenTree::Ident(ident) if KEYWORDS.contains(&&*ident.to_string()) => Some(ident),
         _ => None,
-    })?;
-    (first != "fn").then(|| (first.to_string(), first.span()))
+    });
+    match keyword {
+        Some(keyword) if keyword != "fn" => {
+            let problem = format!("`#[{attribute}]` goes on a function, not on `{keyword}`");
+            Error::new(keyword.span(), problem)
+        }
+        _ => error,
+    }
 }

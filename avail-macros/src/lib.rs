@@ -14,6 +14,8 @@ mod circuit_breaker;
 mod health_check;
 mod item;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod wrap;
 
 use proc_macro::TokenStream;
@@ -21,12 +23,21 @@ use proc_macro::TokenStream;
 /// Puts a circuit breaker in front of a function: while the function keeps failing, calls to it are
 /// rejected at once, and now and then one is let through to see.
 ///
-/// ```ignore
+/// ```
+/// # async fn read(path: String) -> std::io::Result<Vec<u8>> { Ok(path.into()) }
 /// #[avail::circuit_breaker(name = "storage", failure_threshold = 3, timeout = "30s")]
-/// async fn fetch(id: u64) -> Result<Vec<u8>, StorageError> { … }
+/// async fn fetch(id: u64) -> Result<Vec<u8>, std::io::Error> {
+///     read(format!("/data/{id}")).await
+/// }
 ///
-/// #[avail::circuit_breaker(fallback = Ok(Vec::new()))]
-/// async fn suggestions(&self, text: &str) -> Result<Vec<String>, SearchError> { … }
+/// # struct Search;
+/// impl Search {
+///     #[avail::circuit_breaker(fallback = Ok(vec![text.to_owned()]))]
+///     fn suggest(&self, text: &str) -> Result<Vec<String>, std::fmt::Error> {
+///         // …
+/// #       let _ = text; Err(std::fmt::Error)
+///     }
+/// }
 /// ```
 ///
 /// | key | value | default |
@@ -75,9 +86,12 @@ pub fn circuit_breaker(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a function a health check, which the monitor finds by itself and runs on a schedule.
 ///
-/// ```ignore
+/// ```
+/// # async fn ping() -> std::io::Result<()> { Ok(()) }
 /// #[avail::health_check(name = "storage", interval = "10s")]
-/// async fn storage_answers() -> Result<(), StorageError> { … }
+/// async fn storage_answers() -> Result<(), std::io::Error> {
+///     ping().await
+/// }
 /// ```
 ///
 /// | key | value | default |

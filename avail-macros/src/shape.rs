@@ -35,7 +35,8 @@ impl Shape {
         let ReturnType::Type(_, declared) = &sig.output else {
             let kind = if sig.asyncness.is_some() { Kind::Async } else { Kind::Sync };
             let position = (sig.ident.span(), sig.ident.span());
-            return Shape { kind, returned: quote!(()), output: quote!(()), position };
+            let unit = quote_spanned!(sig.ident.span()=> ());
+            return Shape { kind, returned: unit.clone(), output: unit, position };
         };
         let declared = ungrouped(declared);
         let (kind, output) = match future_output(declared) {
@@ -56,6 +57,18 @@ impl Shape {
     pub(crate) fn path_at_output(&self, krate: &TokenStream, item: &str) -> TokenStream {
         let item = Ident::new(item, Span::mixed_site());
         self.at_output(quote_spanned!(Span::mixed_site()=> #krate::__private::#item))
+    }
+
+    /// What the output's type says about calls by its implementation of one of avail's traits.
+    pub(crate) fn rules(&self, krate: &TokenStream, of_trait: &str) -> TokenStream {
+        let (start, end) = self.position;
+        let (start, end) =
+            (Span::mixed_site().located_at(start), Span::mixed_site().located_at(end));
+        let of_trait = Ident::new(of_trait, Span::mixed_site());
+        let output = &self.output;
+        let open = quote_spanned!(start=> <);
+        let rest = quote_spanned!(end=> as #krate::__private::#of_trait>::RULES);
+        quote!(#open #output #rest)
     }
 
     /// The same tokens, at the position of the output's type. The compiler takes an expression to

@@ -109,6 +109,19 @@ async fn a_young_call_that_is_cancelled_counts_for_nothing_and_an_old_one_as_a_f
     assert_eq!(breaker("breaker::hangs").state(), CircuitState::Open);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_cancelled_gives_its_slot_back() {
+    let _isolated = testing::isolated();
+    breaker("breaker::hangs").trip();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    for _ in 0..3 {
+        let probe = tokio::time::timeout(Duration::from_millis(1), hangs()).await;
+        assert!(probe.is_err(), "each is let through: {probe:?}");
+    }
+    assert_eq!(breaker("breaker::hangs").state(), CircuitState::HalfOpen);
+    assert_eq!(breaker("breaker::hangs").metrics().calls.cancelled, 3);
+}
+
 #[avail::circuit_breaker(name = "breaker::leaves_early")]
 async fn leaves_early(text: &str) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
     if text.is_empty() {

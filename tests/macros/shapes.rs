@@ -101,15 +101,37 @@ fn iterates(up_to: u32) -> Answer<impl Iterator<Item = u32>> {
     Ok(0..up_to)
 }
 
+#[circuit_breaker(name = "shapes::generic")]
+async fn iterates_later(up_to: u32) -> Answer<impl Iterator<Item = u32> + Send> {
+    Ok(0..iterates(up_to)?.max().ok_or(Error::Broken)?)
+}
+
 #[tokio::test]
 async fn generics_impl_trait_arguments_and_results() {
     let _isolated = testing::isolated();
+    assert_eq!(iterates_later(4).await.map(Iterator::sum), Ok(3));
+    breaker("shapes::generic").reset();
+    let (good, _) = counted("shapes::generic");
     let (first, all) = generic(&[1, 2, 3], '!').await.expect("it is not empty");
     assert_eq!((*first, &*all), (1, "13!"));
     assert_eq!(generic::<u8, 0>(&[], '!').await, Err(Error::Broken));
     assert_eq!(iterates(3).map(Iterator::sum), Ok(3));
     assert!(iterates(0).is_err());
-    assert_eq!(counted("shapes::generic"), (2, 2));
+    assert_eq!(counted("shapes::generic"), (good + 2, 2));
+}
+
+#[circuit_breaker(name = "shapes::names", fallback = Ok(error + guard))]
+async fn names(breaker: u32, guard: u32, rules: u32, reject: u32, error: u32) -> Answer<u32> {
+    let (future, output) = (1, 2);
+    Ok(breaker + guard + rules + reject + error + future + output)
+}
+
+#[tokio::test]
+async fn arguments_may_have_any_name() {
+    let _isolated = testing::isolated();
+    assert_eq!(names(1, 1, 1, 1, 1).await, Ok(8));
+    breaker("shapes::names").trip();
+    assert_eq!(names(1, 1, 1, 1, 1).await, Ok(2));
 }
 
 #[circuit_breaker(name = "shapes::patterns")]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::metrics::REOPEN_WITHIN;
 use super::moment::{Moment, Span, millis};
+use crate::health::FailureClass;
 
 /// How bad an incident is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,6 +64,9 @@ pub struct Incident {
     pub duration_seconds: f64,
     /// What was wrong, in the words of the check or of the breaker.
     pub error: Option<String>,
+    /// In which way it failed last, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<FailureClass>,
     /// How many runs failed, and how often the breaker opened.
     pub failures: u64,
     /// Whether it is over.
@@ -112,12 +116,10 @@ impl IncidentLog {
         severity: Severity,
         start: Moment,
         detected: Moment,
-        error: Option<String>,
     ) -> bool {
         if let Some(mut incident) = self.take_reopened(component, severity, start) {
             incident.end_time = None;
             incident.resolved = false;
-            incident.error = error.or(incident.error.take());
             self.open.insert(component.clone(), incident);
             self.raise(component, severity);
             return true;
@@ -131,7 +133,8 @@ impl IncidentLog {
             detected_at: detected.to_datetime(),
             end_time: None,
             duration_seconds: 0.0,
-            error,
+            error: None,
+            class: None,
             failures: 0,
             resolved: false,
             parent: None,

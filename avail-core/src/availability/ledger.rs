@@ -13,7 +13,7 @@ use super::moment::{Moment, Span};
 use super::timeline::{ComponentState, Timeline, overlay};
 use crate::breaker::{BreakerEvent, Cause, CircuitState};
 use crate::health::hysteresis::Decision;
-use crate::health::{HealthCheckResult, HealthStatus, Probe, Schedule};
+use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe, Schedule};
 use crate::monitor::HISTORY;
 
 /// The built-in component that is down from the last sign of life of a boot that ended uncleanly to
@@ -61,6 +61,27 @@ impl IncidentStep {
             IncidentStep::Raised => "raised",
             IncidentStep::Resolved => "resolved",
         }
+    }
+}
+
+/// What an incident is told of a failure.
+#[derive(Debug, Default)]
+struct Failure {
+    count: u64,
+    class: Option<FailureClass>,
+    error: Option<String>,
+}
+
+impl Failure {
+    fn of(run: &HealthCheckResult) -> Self {
+        Failure { count: 1, class: run.class, error: run.error.clone() }
+    }
+
+    /// What is known of the latest failure stands in for what was known before.
+    fn note_in(self, incident: &mut Incident) {
+        incident.failures += self.count;
+        incident.class = self.class.or(incident.class);
+        incident.error = self.error.or(incident.error.take());
     }
 }
 
@@ -173,8 +194,9 @@ impl Ledger {
         self.process.set_from(last, state);
         self.system.set_from(last, state);
         if !clean && now > last {
-            let error = "the process ended without saying so".to_owned();
-            self.open(&PROCESS.into(), Severity::Critical, last, 1, Some(error), now);
+            let error = Some("the process ended without saying so".to_owned());
+            let failure = Failure { count: 1, class: Some(FailureClass::Crashed), error };
+            self.open(&PROCESS.into(), Severity::Critical, last, failure, now);
             self.resolve(PROCESS, now);
         }
     }
@@ -262,7 +284,8 @@ impl Ledger {
         let Some(check) = &mut component.check else { return };
         let first = check.last_completed.is_none();
         let (started, decision, changed) = check.take_run(&result, in_grace, now);
-        let (success, error) = (result.status.is_up(), result.error.clone());
+        let success = result.status.is_up();
+        let mut failure = Failure::of(&result);
         component.last_run = Some(result);
         let joins = first && component.member.is_none_or(|member| member.to < Moment::MAX);
         if joins {
@@ -273,7 +296,8 @@ impl Ledger {
         }
         match decision {
             Decision::Down(since, failures) if !in_grace => {
-                self.went_down(&name, critical, since, u64::from(failures), error, now);
+                failure.count = u64::from(failures);
+                self.went_down(&name, critical, since, failure, now);
             }
             Decision::Up(since) => {
                 self.waited_for.remove(&name);
@@ -302,18 +326,16 @@ impl Ledger {
         name: &Arc<str>,
         critical: bool,
         since: Moment,
-        failures: u64,
-        error: Option<String>,
+        failure: Failure,
         now: Moment,
     ) {
         let severity = if critical { Severity::Critical } else { Severity::Major };
         if self.incidents.open_of(name).is_none() {
-            return self.open(name, severity, since, failures, error, now);
+            return self.open(name, severity, since, failure, now);
         }
         self.incidents.raise(name, severity);
         if let Some(incident) = self.incidents.open_of_mut(name) {
-            incident.failures += failures;
-            incident.error = error.or(incident.error.take());
+            failure.note_in(incident);
         }
         self.tell(name, IncidentStep::Raised, now);
     }
@@ -323,13 +345,12 @@ impl Ledger {
         name: &Arc<str>,
         severity: Severity,
         since: Moment,
-        failures: u64,
-        error: Option<String>,
+        failure: Failure,
         now: Moment,
     ) {
-        let reopened = self.incidents.open(name, severity, since, now, error);
+        let reopened = self.incidents.open(name, severity, since, now);
         if let Some(incident) = self.incidents.open_of_mut(name) {
-            incident.failures += failures;
+            failure.note_in(incident);
         }
         let step = if reopened { IncidentStep::Reopened } else { IncidentStep::Opened };
         self.tell(name, step, now);
@@ -431,7 +452,9 @@ impl Ledger {
         }
         let severity = if critical { Severity::Critical } else { Severity::Minor };
         let error = format!("circuit breaker `{name}` opened: {}", event.cause);
-        self.open(name, severity, at, 1, Some(error), now);
+        let class = Some(FailureClass::Open);
+        let failure = Failure { count: 1, class, error: Some(error) };
+        self.open(name, severity, at, failure, now);
     }
 
     /// Works the component's timeline out again from `at` on, and the system's with it.
@@ -520,9 +543,9 @@ impl Ledger {
             check.in_grace = false;
             let since = check.last_started.map_or(now, |started| started.max(grace_until)).min(now);
             check.track.set_from(since, ComponentState::Down);
-            let error = component.last_run.as_ref().and_then(|run| run.error.clone());
+            let failure = component.last_run.as_ref().map(Failure::of).unwrap_or_default();
             self.rebuild(name, since, now);
-            self.went_down(name, critical, since, 1, error, now);
+            self.went_down(name, critical, since, failure, now);
         }
     }
 
@@ -601,6 +624,10 @@ impl Ledger {
 impl Ledger {
     pub(crate) fn is_started(&self) -> bool {
         self.started
+    }
+
+    pub(crate) fn has_open_incident(&self) -> bool {
+        self.incidents.active().next().is_some()
     }
 
     /// Failing, and not yet down.

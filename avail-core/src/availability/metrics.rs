@@ -128,7 +128,10 @@ impl AvailabilityMetrics {
         let down = seconds(ComponentState::Down);
         let maintenance = seconds(ComponentState::Maintenance);
         let served = up + degraded;
-        let accountable = span.length() as f64 / 1000.0 - maintenance;
+        // In whole milliseconds, so that the parts of a window are never more than the whole.
+        let observed = [ComponentState::Up, ComponentState::Degraded, ComponentState::Down];
+        let observed: i64 = observed.into_iter().map(|state| totals.of(state)).sum();
+        let accountable = span.length() - totals.of(ComponentState::Maintenance);
 
         let in_window: Vec<_> =
             outages.iter().filter(|o| o.end > span.from && o.start < span.to).collect();
@@ -143,7 +146,7 @@ impl AvailabilityMetrics {
             unobserved_seconds: seconds(ComponentState::Unobserved),
             maintenance_seconds: maintenance,
             availability_percentage: ratio(served, served + down).map(|share| share * 100.0),
-            coverage: ratio(served + down, accountable).unwrap_or(0.0),
+            coverage: ratio(observed as f64, accountable as f64).unwrap_or(0.0),
             total_checks: checks.total(),
             successful_checks: checks.successful,
             failed_checks: checks.failed,
@@ -286,6 +289,21 @@ mod tests {
         assert_eq!(metrics.availability_percentage, Some(50.0));
         assert_eq!(metrics.coverage, 40.0 / 50.0);
         assert_eq!((metrics.incidents, metrics.mttr), (1, None));
+    }
+
+    #[test]
+    fn coverage_is_never_more_than_the_whole() {
+        for up in 1..200 {
+            for down in 1..200 {
+                let mut timeline = line(&[(0, Up)]);
+                timeline.set_from(Moment(up), Down);
+                let now = Moment(up + down);
+                let span = Span::new(Moment(0), now);
+                let checks = CheckCounts::default();
+                let metrics = AvailabilityMetrics::of(&timeline, &[], checks, span);
+                assert_eq!(metrics.coverage, 1.0, "{up} ms up, {down} ms down");
+            }
+        }
     }
 
     #[test]

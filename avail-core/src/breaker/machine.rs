@@ -276,10 +276,12 @@ impl Machine {
         over: Override,
         now: Tick,
     ) -> Option<Result<Ticket, Rejection>> {
-        // Relaxed: written under the lock, and read again under it before anything is done.
-        let until = self.override_until.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release in `drop_own_override`, so that an end which was taken
+        // away is not believed beside the word of the override that had it.
+        let until = self.override_until.load(Ordering::Acquire);
         if over != Override::ForcedOpen && now.as_nanos() < until {
-            return Some(Ok(Ticket { epoch: word.epoch(), lease: None }));
+            let ticket = Ticket { epoch: word.epoch(), lease: None };
+            return (self.load() == word).then_some(Ok(ticket));
         }
         let transition = self.transition(word, now)?;
         let until = transition.override_until();
@@ -363,7 +365,8 @@ impl Machine {
         now: impl Fn() -> Tick,
     ) -> Standing {
         let word = self.load();
-        if word.epoch() != ticket.epoch || self.override_is_over(ticket, &now) {
+        let overridden = word.active_override().is_some();
+        if word.epoch() != ticket.epoch || overridden && self.override_is_over(ticket, &now) {
             return Standing::Stale;
         }
         match (ticket.lease, verdict) {
@@ -438,13 +441,15 @@ impl Machine {
 
     /// Whether the epoch of this call was that of an override that has ended since.
     fn override_is_over(&self, ticket: Ticket, now: impl Fn() -> Tick) -> bool {
-        // Relaxed: as in `admit_overridden`.
-        let until = self.override_until.load(Ordering::Relaxed);
-        if until == NEVER {
-            return false;
+        // Acquire: as in `admit_overridden`.
+        let until = self.override_until.load(Ordering::Acquire);
+        if until != NEVER {
+            let now = now();
+            if now.as_nanos() >= until {
+                return self.transition_now(now).word.epoch() != ticket.epoch;
+            }
         }
-        let now = now();
-        now.as_nanos() >= until && self.transition_now(now).word.epoch() != ticket.epoch
+        self.load().epoch() != ticket.epoch
     }
 
     fn end_streak(&self, epoch: u32) {

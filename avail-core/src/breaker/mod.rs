@@ -36,7 +36,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 pub use self::builder::{CircuitBreakerConfigBuilder, ConfigError};
 pub use self::config::{CancelFailure, CircuitBreakerConfig, RateWindow};
@@ -522,7 +522,7 @@ impl Inner {
     /// The time of day at a moment of the recent past.
     fn wall_at(&self, tick: Tick) -> DateTime<Utc> {
         let ago = TimeDelta::from_std(self.clock.now().since(tick)).unwrap_or(TimeDelta::zero());
-        self.clock.wall() - ago
+        (self.clock.wall() - ago).trunc_subsecs(3)
     }
 
     fn metrics(&self) -> CircuitBreakerMetrics {

@@ -200,18 +200,21 @@ impl<'a> Guard<'a> {
     }
 
     /// Runs a future to its end, and takes its output into account.
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` keeps each argument twice")]
     #[inline]
-    pub async fn run<F, C, O>(mut self, future: F, classify: C) -> F::Output
+    pub fn run<F, C, O>(mut self, future: F, classify: C) -> impl Future<Output = F::Output>
     where
         F: Future,
         C: FnOnce(&F::Output) -> O,
         O: Into<End>,
     {
-        let mut future = pin!(future);
-        let output =
-            std::future::poll_fn(|context| self.poll(|| future.as_mut().poll(context))).await;
-        self.settle(&output, classify);
-        output
+        async move {
+            let mut future = pin!(future);
+            let poll = std::future::poll_fn(|context| self.poll(|| future.as_mut().poll(context)));
+            let output = poll.await;
+            self.settle(&output, classify);
+            output
+        }
     }
 
     /// Runs a future to its end, at most `limit`, and takes its output or that into account.

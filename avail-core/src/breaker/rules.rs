@@ -133,7 +133,7 @@ impl Rules {
 /// while calls still write to the one before.
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
-    first: OnceLock<Link>,
+    first: OnceLock<Box<Link>>,
 }
 
 #[derive(Debug)]
@@ -173,7 +173,7 @@ impl Windows {
         if !config.has_rates() {
             return;
         }
-        let last = self.first.get_or_init(|| Link::new(config.window)).last();
+        let last = self.first.get_or_init(|| Box::new(Link::new(config.window))).last();
         if last.shape != config.window {
             last.next.get_or_init(|| Box::new(Link::new(config.window)));
         }

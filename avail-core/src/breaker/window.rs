@@ -50,7 +50,8 @@ impl Tally {
 #[derive(Debug)]
 pub(crate) enum Window {
     Calls(Ring),
-    Time(Wheel),
+    /// Boxed: it is much larger.
+    Time(Box<Wheel>),
 }
 
 impl Window {
@@ -59,7 +60,7 @@ impl Window {
     }
 
     pub(crate) fn of_time(length: Duration) -> Self {
-        Window::Time(Wheel::new(length))
+        Window::Time(Box::new(Wheel::new(length)))
     }
 
     /// Records a call of `epoch`, and gives the tally with it, if there is a bad call in it. `None`

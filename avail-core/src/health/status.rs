@@ -82,10 +82,12 @@ pub enum FailureClass {
     Hung,
     /// The component's circuit breaker is open.
     Open,
+    /// The process itself ended without saying so.
+    Crashed,
 }
 
 impl FailureClass {
-    /// `timeout`, `failed`, `panicked`, `hung` or `open`.
+    /// `timeout`, `failed`, `panicked`, `hung`, `open` or `crashed`.
     pub fn as_str(self) -> &'static str {
         match self {
             FailureClass::Timeout => "timeout",
@@ -93,6 +95,7 @@ impl FailureClass {
             FailureClass::Panicked => "panicked",
             FailureClass::Hung => "hung",
             FailureClass::Open => "open",
+            FailureClass::Crashed => "crashed",
         }
     }
 }

@@ -33,6 +33,8 @@ use crate::scope::carry;
 const PULSE: Duration = Duration::from_secs(1);
 /// How often the history is told that the process lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The same while something is down: if the process dies then, little of the downtime is forgotten.
+const HEARTBEAT_IN_INCIDENT: Duration = Duration::from_secs(1);
 /// A heartbeat older than this means that the runtime is wedged.
 const WEDGED_AFTER: Duration = Duration::from_secs(30);
 /// How many results are kept in memory.
@@ -300,7 +302,9 @@ impl Inner {
             self.with_ledger(|ledger, now| self.join_breakers(ledger, now));
             self.report_history();
             self.run_awaited_checks();
-            if self.elapsed_since(told_at) >= HEARTBEAT {
+            let in_incident = self.with_ledger(|ledger, _| ledger.has_open_incident());
+            let heartbeat = if in_incident { HEARTBEAT_IN_INCIDENT } else { HEARTBEAT };
+            if self.elapsed_since(told_at) >= heartbeat {
                 told_at = self.clock.tick();
                 self.tell_progress();
                 self.write(Record::Heartbeat);

@@ -31,6 +31,8 @@ pub struct SystemStatus {
     /// Whether a restart would not help: the runtime's heartbeat is young, nothing is fatal, and no
     /// check that is declared for liveness is down.
     pub alive: bool,
+    /// Whether the runtime that runs the checks answers: its heartbeat is young.
+    pub responsive: bool,
     /// Whether every critical check has passed once.
     pub started: bool,
     /// Whether it takes no new work, since it is about to end.

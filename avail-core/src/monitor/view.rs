@@ -27,14 +27,15 @@ fn status_of(inner: &Inner, ledger: &Ledger, now: Moment) -> SystemStatus {
     let locally_dead = components.iter().any(|component| {
         component.probe == Probe::Liveness && component.status == HealthStatus::Unhealthy
     });
-    let fatal = inner.fatal();
+    let (fatal, responsive) = (inner.fatal(), inner.runtime_answers());
     SystemStatus {
         status: SystemStatus::overall(&components),
         timestamp: now.to_datetime(),
         uptime_seconds: inner.uptime().as_secs_f64(),
         availability_percentage: ledger.system_percentage(Window::HOURS_24, now),
         ready: running && !draining && ledger.is_started() && critical_up,
-        alive: fatal.is_none() && !locally_dead && inner.runtime_answers(),
+        alive: fatal.is_none() && !locally_dead && responsive,
+        responsive,
         started: ledger.is_started(),
         draining,
         running,

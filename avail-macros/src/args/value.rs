@@ -63,9 +63,8 @@ impl Takes {
     }
 
     pub(crate) fn read(&self, given: Expr) -> Result<Value> {
-        let span = span(&given);
-        self.understand(ungrouped(given))
-            .ok_or_else(|| Error::new(span, format!("expected {}", self.expected())))
+        let mistake = Error::new_spanned(&given, format!("expected {}", self.expected()));
+        self.understand(ungrouped(given)).ok_or(mistake)
     }
 
     fn understand(&self, given: Expr) -> Option<Value> {

@@ -157,8 +157,9 @@ impl Transition<'_> {
 
     pub(super) fn drop_own_override(&mut self, cause: Cause) {
         self.cold.own = None;
-        self.machine.override_until.store(NEVER, Ordering::Relaxed);
         self.relay_override(cause);
+        // Release, and after the word: pairs with the Acquire in `admit_overridden`.
+        self.machine.override_until.store(NEVER, Ordering::Release);
     }
 
     /// Puts into the word what the breaker's own override, or else the mode, asks for.

@@ -1,0 +1,186 @@
+//! The bodies of the probes: small, and made of a status alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use avail_core::{ComponentStatus, FailureClass, HealthStatus, SystemStatus};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::timestamp;
+use crate::security::Sight;
+
+/// `GET /health`: how the whole system is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct HealthBody {
+    /// The system's status.
+    pub status: HealthStatus,
+    /// When this was so.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub timestamp: DateTime<Utc>,
+    /// Seconds since the monitor started.
+    pub uptime_seconds: f64,
+    /// The system's availability of the last 24 hours; `null` where nothing was observed.
+    pub availability_percentage: Option<f64>,
+    /// Every component and its status.
+    pub components: BTreeMap<Arc<str>, HealthStatus>,
+    /// Those that do not work, critical or not.
+    pub unhealthy_components: Vec<Arc<str>>,
+    /// Those that work slowly, or not in every respect.
+    pub degraded_components: Vec<Arc<str>>,
+    /// Incidents that are not over.
+    pub active_incidents: usize,
+}
+
+impl HealthBody {
+    pub(crate) fn of(status: &SystemStatus) -> Self {
+        let named = |wanted| {
+            let found = status.components.iter().filter(|one| one.status == wanted);
+            found.map(|one| one.name.clone()).collect()
+        };
+        HealthBody {
+            status: status.status,
+            timestamp: status.timestamp,
+            uptime_seconds: status.uptime_seconds,
+            availability_percentage: status.availability_percentage,
+            components: by_name(status.components.iter()),
+            unhealthy_components: named(HealthStatus::Unhealthy),
+            degraded_components: named(HealthStatus::Degraded),
+            active_incidents: status.active_incidents,
+        }
+    }
+}
+
+/// `GET /health/{component}`: how one component is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ComponentBody {
+    /// Its name.
+    pub component: Arc<str>,
+    /// The worse of what its check and its circuit breaker say.
+    pub status: HealthStatus,
+    /// When this was so.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub timestamp: DateTime<Utc>,
+    /// Since when it has been that.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub since: DateTime<Utc>,
+    /// Whether it decides the system's status.
+    pub critical: bool,
+    /// In which way it is failing, if it is.
+    pub class: Option<FailureClass>,
+    /// What is wrong; `null` for a caller who may not see it.
+    pub error: Option<String>,
+    /// What its check wanted to be known; `null` for a caller who may not see it.
+    pub details: Option<Map<String, Value>>,
+    /// When the last run of its check started.
+    #[serde(serialize_with = "timestamp::optional::serialize")]
+    pub last_check: Option<DateTime<Utc>>,
+    /// How long that run took, in seconds.
+    pub latency_seconds: Option<f64>,
+    /// When a run of its check last ended well.
+    #[serde(serialize_with = "timestamp::optional::serialize")]
+    pub last_success: Option<DateTime<Utc>>,
+}
+
+impl ComponentBody {
+    pub(crate) fn of(one: &ComponentStatus, timestamp: DateTime<Utc>, sight: Sight) -> Self {
+        ComponentBody {
+            component: one.name.clone(),
+            status: one.status,
+            timestamp,
+            since: one.since,
+            critical: one.critical,
+            class: one.class,
+            error: sight.text(one.error.as_deref()),
+            details: sight.details(&one.details),
+            last_check: one.last_check,
+            latency_seconds: one.latency_seconds,
+            last_success: one.last_success,
+        }
+    }
+}
+
+/// `GET /readiness`: whether it can take work.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ReadinessBody {
+    /// Whether it is started, not draining, and every component below is healthy or degraded.
+    pub ready: bool,
+    /// When this was so.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub timestamp: DateTime<Utc>,
+    /// The critical components that readiness reads.
+    pub critical_components: BTreeMap<Arc<str>, HealthStatus>,
+    /// Those of them that keep it from being ready: unhealthy or unknown.
+    pub unhealthy_critical: Vec<Arc<str>>,
+}
+
+impl ReadinessBody {
+    pub(crate) fn of(status: &SystemStatus) -> Self {
+        let failing = status.critical().filter(|one| !one.status.is_up());
+        ReadinessBody {
+            ready: status.ready,
+            timestamp: status.timestamp,
+            critical_components: by_name(status.critical()),
+            unhealthy_critical: failing.map(|one| one.name.clone()).collect(),
+        }
+    }
+}
+
+/// `GET /liveness`: whether a restart would not help.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LivenessBody {
+    /// Whether the process is in order, whatever it depends on.
+    pub alive: bool,
+    /// When this was so.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub timestamp: DateTime<Utc>,
+    /// Seconds since the monitor started.
+    pub uptime_seconds: f64,
+    /// Open incidents that have lasted longer than the monitor's `prolonged_after`.
+    pub prolonged_incidents: usize,
+}
+
+impl LivenessBody {
+    pub(crate) fn of(status: &SystemStatus) -> Self {
+        LivenessBody {
+            alive: status.alive,
+            timestamp: status.timestamp,
+            uptime_seconds: status.uptime_seconds,
+            prolonged_incidents: status.prolonged_incidents,
+        }
+    }
+}
+
+/// `GET /startup`: whether it has started.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StartupBody {
+    /// Whether every critical check has passed once.
+    pub started: bool,
+    /// When this was so.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub timestamp: DateTime<Utc>,
+    /// Seconds since the monitor started.
+    pub uptime_seconds: f64,
+}
+
+impl StartupBody {
+    pub(crate) fn of(status: &SystemStatus) -> Self {
+        StartupBody {
+            started: status.started,
+            timestamp: status.timestamp,
+            uptime_seconds: status.uptime_seconds,
+        }
+    }
+}
+
+fn by_name<'a>(
+    components: impl Iterator<Item = &'a ComponentStatus>,
+) -> BTreeMap<Arc<str>, HealthStatus> {
+    components.map(|one| (one.name.clone(), one.status)).collect()
+}

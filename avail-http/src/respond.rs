@@ -1,0 +1,234 @@
+//! From a request to a response: no socket, no task, no clock but the monitor's.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use avail_core::SystemStatus;
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::HealthEndpoints;
+use crate::accept::Format;
+use crate::body::{ComponentBody, HealthBody, LivenessBody, ReadinessBody, StartupBody};
+use crate::prometheus::{self, Form};
+use crate::query::IncidentQuery;
+use crate::route::{PATHS, Route};
+use crate::security::Caller;
+use crate::verbose::{self, TextQuery};
+
+const JSON: &str = "application/json";
+const PLAIN: &str = "text/plain; charset=utf-8";
+const ALLOWED: &str = "GET, HEAD";
+/// What a client that meets a process which starts or ends is told to wait, in seconds.
+const RETRY_AFTER: &str = "5";
+
+/// Answers a request to one of the endpoints; the body of the request is not looked at.
+///
+/// It never fails: what goes wrong within is a response with status 500.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use avail_core::{AvailabilityMonitor, CircuitBreakerRegistry};
+/// use avail_http::{HealthEndpoints, respond};
+///
+/// let monitor = AvailabilityMonitor::builder().start().await?;
+/// let endpoints = HealthEndpoints::new(monitor, CircuitBreakerRegistry::global());
+///
+/// let request = http::Request::get("/liveness").body(())?;
+/// let response = respond(&endpoints, &request);
+/// assert_eq!(response.status(), 200);
+/// assert_eq!(response.headers()["content-type"], "application/json");
+/// # Ok(()) }
+/// ```
+pub fn respond<B>(endpoints: &HealthEndpoints, request: &Request<B>) -> Response<Bytes> {
+    let asked = Asked {
+        method: request.method(),
+        path: request.uri().path(),
+        query: request.uri().query().unwrap_or_default(),
+        headers: request.headers(),
+    };
+    let answer = guarded(|| asked.answer(endpoints));
+    answer.into_response(request.method() == Method::HEAD)
+}
+
+/// A panic within is one failed answer, and nothing more.
+fn guarded(answer: impl FnOnce() -> Answer) -> Answer {
+    catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+        tracing::error!("the answer to a request panicked");
+        Answer::broken()
+    })
+}
+
+/// A request without its body.
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    query: &'a str,
+    headers: &'a HeaderMap,
+}
+
+impl Asked<'_> {
+    fn answer(&self, endpoints: &HealthEndpoints) -> Answer {
+        let Some(route) = Route::of(self.path) else {
+            let body = json!({ "error": "there is nothing at this path", "paths": PATHS });
+            return Answer::json(StatusCode::NOT_FOUND, &body);
+        };
+        if ![Method::GET, Method::HEAD].contains(self.method) {
+            let body = json!({ "error": "this path takes GET and HEAD only" });
+            return Answer::json(StatusCode::METHOD_NOT_ALLOWED, &body)
+                .with(header::ALLOW, HeaderValue::from_static(ALLOWED));
+        }
+        let caller = self.caller(endpoints);
+        match route {
+            Route::Health | Route::Readiness | Route::Liveness | Route::Startup => {
+                self.probe(&route, endpoints, caller)
+            }
+            Route::Component(name) => component(endpoints, &name, caller),
+            Route::Metrics => match Format::of(&self.accept()) {
+                Format::Json => Answer::json(StatusCode::OK, &endpoints.metrics_for(caller)),
+                Format::Prometheus(form) => exposition(endpoints, form),
+            }
+            .with(header::VARY, HeaderValue::from_static("accept")),
+            Route::Prometheus => exposition(endpoints, Format::text_form(&self.accept()))
+                .with(header::VARY, HeaderValue::from_static("accept")),
+            Route::Incidents => self.incidents(endpoints, caller),
+        }
+    }
+
+    fn probe(&self, route: &Route, endpoints: &HealthEndpoints, caller: Caller) -> Answer {
+        let status = endpoints.status();
+        let answer = match TextQuery::parse(self.query) {
+            Some(query) => {
+                let sight = endpoints.sight(caller);
+                let (passes, text) = match route {
+                    Route::Readiness => verbose::readiness(&status, sight, &query),
+                    Route::Liveness => verbose::liveness(&status, sight, &query),
+                    Route::Startup => verbose::startup(&status, &query),
+                    _ => verbose::health(&status, sight, &query),
+                };
+                Answer::text(passed(passes), PLAIN, text)
+            }
+            None => match route {
+                Route::Readiness => Answer::json(passed(status.ready), &ReadinessBody::of(&status)),
+                Route::Liveness => Answer::json(passed(status.alive), &LivenessBody::of(&status)),
+                Route::Startup => Answer::json(passed(status.started), &StartupBody::of(&status)),
+                _ => Answer::json(passed(status.status.is_up()), &HealthBody::of(&status)),
+            },
+        };
+        if *route == Route::Readiness && passes_by_itself(&status) {
+            return answer.or_retry();
+        }
+        answer
+    }
+
+    fn incidents(&self, endpoints: &HealthEndpoints, caller: Caller) -> Answer {
+        let query = match IncidentQuery::parse(self.query) {
+            Ok(query) => query,
+            Err(error) => {
+                let body = json!({ "error": error.to_string() });
+                return Answer::json(StatusCode::BAD_REQUEST, &body);
+            }
+        };
+        match &query.component {
+            Some(name) if !endpoints.knows(name) => no_component(name, &endpoints.status()),
+            _ => Answer::json(StatusCode::OK, &endpoints.incidents_for(caller, &query)),
+        }
+    }
+
+    fn caller(&self, endpoints: &HealthEndpoints) -> Caller {
+        let authorization = self.headers.get(header::AUTHORIZATION);
+        endpoints.caller(authorization.map(HeaderValue::as_bytes))
+    }
+
+    fn accept(&self) -> String {
+        let values = self.headers.get_all(header::ACCEPT).iter();
+        values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
+    }
+}
+
+fn passed(passes: bool) -> StatusCode {
+    if passes { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// Not being ready is a matter of time: it starts, or another process takes over.
+fn passes_by_itself(status: &SystemStatus) -> bool {
+    !status.started || status.draining
+}
+
+fn component(endpoints: &HealthEndpoints, name: &str, caller: Caller) -> Answer {
+    let status = endpoints.status();
+    let Some(component) = status.component(name) else { return no_component(name, &status) };
+    let body = ComponentBody::of(component, status.timestamp, endpoints.sight(caller));
+    Answer::json(passed(body.status.is_up()), &body)
+}
+
+fn no_component(name: &str, status: &SystemStatus) -> Answer {
+    let components: Vec<Arc<str>> =
+        status.components.iter().map(|component| component.name.clone()).collect();
+    let error = format!("there is no component `{name}`");
+    Answer::json(StatusCode::NOT_FOUND, &json!({ "error": error, "components": components }))
+}
+
+fn exposition(endpoints: &HealthEndpoints, form: Form) -> Answer {
+    let text = prometheus::encode(&endpoints.snapshot(), form);
+    Answer::text(StatusCode::OK, form.content_type(), text)
+}
+
+/// A response in the making.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Answer { status, headers, body: body.into() }
+    }
+
+    fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(body) => Self::text(status, JSON, body),
+            Err(error) => {
+                tracing::error!(%error, "a body could not be serialised");
+                Self::broken()
+            }
+        }
+    }
+
+    fn broken() -> Self {
+        let body = r#"{"error":"the answer could not be made; the log says why"}"#;
+        Self::text(StatusCode::INTERNAL_SERVER_ERROR, JSON, body)
+    }
+
+    fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    fn or_retry(self) -> Self {
+        if self.status != StatusCode::SERVICE_UNAVAILABLE {
+            return self;
+        }
+        self.with(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER))
+    }
+
+    /// The answer to HEAD has every header of the answer to GET, and no body.
+    fn into_response(mut self, head: bool) -> Response<Bytes> {
+        self.headers.insert(header::CONTENT_LENGTH, self.body.len().into());
+        let mut response = Response::new(if head { Bytes::new() } else { self.body });
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests;

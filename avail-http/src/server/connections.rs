@@ -1,0 +1,179 @@
+//! Accepting connections, and how many there may be at once.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use http::header::{CONNECTION, HeaderValue};
+use http_body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::patience::{IDLE, Patient};
+use crate::HealthService;
+
+/// At most so many connections.
+const LIMIT: usize = 256;
+/// The head of a request, in bytes; the smallest buffer that hyper takes.
+const HEAD: usize = 8 * 1024;
+/// How long answers under way may take once the server ends.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How long accepting waits where the system has nothing to give, such as file descriptors.
+const RELIEF: Duration = Duration::from_millis(100);
+
+/// Serves until `stopped` holds true, or nobody is left who could say so and the process ends.
+pub(super) async fn serve(
+    listener: TcpListener,
+    service: HealthService,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut guests = Guests::default();
+    let stop = stopped.clone();
+    let mut end = pin!(told(&mut stopped));
+    loop {
+        tokio::select! {
+            () = &mut end => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => guests.welcome(stream, service.clone(), stop.clone()),
+                Err(error) => {
+                    tracing::debug!(%error, "a connection could not be accepted");
+                    guests.dismiss_one();
+                    tokio::time::sleep(RELIEF).await;
+                }
+            },
+            () = guests.one_left(), if !guests.tasks.is_empty() => {}
+        }
+    }
+    drop(listener);
+    guests.all_left(LAST_ANSWERS).await;
+}
+
+/// Where every handle is gone nobody can stop it any more.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What a connection does at the moment; the lower, the sooner it is closed in favour of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// It has not been answered yet.
+    New,
+    /// It has been answered, and waits for the next request.
+    Idle,
+    /// It is being answered.
+    Answering,
+}
+
+/// The phase of a connection, which its task sets and the acceptor reads. Both run on one thread,
+/// hence relaxed throughout.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PhaseCell(Arc<AtomicU8>);
+
+impl PhaseCell {
+    pub(super) fn set(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The connections there are, oldest first.
+#[derive(Debug, Default)]
+struct Guests {
+    tasks: JoinSet<u64>,
+    known: BTreeMap<u64, (AbortHandle, PhaseCell)>,
+    next: u64,
+}
+
+impl Guests {
+    fn welcome(&mut self, stream: TcpStream, service: HealthService, stop: watch::Receiver<bool>) {
+        if self.known.len() >= LIMIT && !self.dismiss_one() {
+            return;
+        }
+        let (id, phase) = (self.next, PhaseCell::default());
+        self.next += 1;
+        let connection = converse(stream, service, phase.clone(), stop);
+        let task = self.tasks.spawn(async move {
+            connection.await;
+            id
+        });
+        self.known.insert(id, (task, phase));
+    }
+
+    /// Closes the oldest connection that waits, one that was never answered before one that was;
+    /// gives whether there was one.
+    fn dismiss_one(&mut self) -> bool {
+        let waiting = self.known.iter().map(|(id, (_, phase))| (phase.get(), *id));
+        let waiting = waiting.filter(|(phase, _)| *phase < Phase::Answering as u8);
+        let Some((_, id)) = waiting.min() else { return false };
+        if let Some((task, _)) = self.known.remove(&id) {
+            task.abort();
+        }
+        true
+    }
+
+    /// One that was dismissed is forgotten already.
+    async fn one_left(&mut self) {
+        if let Some(Ok(id)) = self.tasks.join_next().await {
+            self.known.remove(&id);
+        }
+    }
+
+    /// Each was told to leave by the same word as the server.
+    async fn all_left(mut self, limit: Duration) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// One connection, from its first byte to its end.
+async fn converse(
+    stream: TcpStream,
+    service: HealthService,
+    phase: PhaseCell,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Answers are small, and each is written at once.
+    let _ = stream.set_nodelay(true);
+    let io = TokioIo::new(Patient::new(stream, phase));
+    let answer = service_fn(|request: Request<Incoming>| {
+        let mut response = service.answer(&request);
+        if !request.body().is_end_stream() {
+            // A body is not read, so that nothing can be told from it any more.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        std::future::ready(Ok::<_, std::convert::Infallible>(response))
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
+            .max_buf_size(HEAD)
+            .serve_connection(io, answer)
+    );
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = told(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

@@ -1,0 +1,88 @@
+//! Clients that dribble, idle or flood: they are closed, and delay nobody.
+
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use common::{answer_on, connect, get, monitor, serve};
+
+/// Waits until the server closes the connection, and gives how long that took.
+fn closed_after(begun: Instant, stream: &mut TcpStream) -> Duration {
+    match stream.read(&mut [0; 1024]) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_come_to_its_end_is_given_up_after_2_s() {
+    let server = serve(&monitor().await);
+    let address = server.local_addr();
+    let begun = Instant::now();
+    let mut silent = connect(address);
+    let mut dribbling = connect(address);
+    dribbling.write_all(b"GET /livez HTTP/1.1\r\n").expect("it reads");
+    // The second request of a connection has the same 2 s, although it may be idle for longer.
+    let mut second = connect(address);
+    second.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+    assert_eq!(answer_on(&mut second).status, 200);
+    second.write_all(b"GET /livez HT").expect("it reads");
+    let mut idle = connect(address);
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+    assert_eq!(answer_on(&mut idle).status, 200);
+
+    let mut dribble = dribbling.try_clone().expect("a socket");
+    let writer = std::thread::spawn(move || {
+        while begun.elapsed() < Duration::from_secs(4) && dribble.write_all(b"X: y\r\n").is_ok() {
+            std::thread::sleep(Duration::from_millis(100)); // a client that is slow on purpose
+        }
+    });
+    for (name, stream) in
+        [("silent", &mut silent), ("dribbling", &mut dribbling), ("second", &mut second)]
+    {
+        let after = closed_after(begun, stream);
+        assert!(after >= Duration::from_millis(1_900), "{name}: {after:?}");
+        assert!(after < Duration::from_secs(4), "{name}: {after:?}");
+    }
+    writer.join().expect("it ends");
+    idle.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+    assert_eq!(answer_on(&mut idle).status, 200, "an idle connection may be so for 30 s");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_probe_gets_in_where_300_connections_wait_and_those_that_were_answered_are_kept() {
+    let server = serve(&monitor().await);
+    let address = server.local_addr();
+    let mut scraper = connect(address);
+    scraper.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+    assert_eq!(answer_on(&mut scraper).status, 200);
+
+    let mut crowd: Vec<_> = (0..300).map(|_| connect(address)).collect();
+    for stream in &mut crowd {
+        // Those that came first are closed already, which a write may notice.
+        let _ = stream.write_all(b"GET /livez HT");
+    }
+    let begun = Instant::now();
+    assert_eq!(get(address, "/livez").status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+
+    scraper.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+    assert_eq!(answer_on(&mut scraper).status, 200, "it was answered before, and is kept");
+    let after = closed_after(begun, &mut crowd[0]);
+    assert!(after < Duration::from_secs(1), "the oldest made room at once: {after:?}");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn clients_that_come_and_go_leave_no_room_taken() {
+    let server = serve(&monitor().await);
+    for _ in 0..1_000 {
+        drop(connect(server.local_addr()));
+    }
+    assert_eq!(get(server.local_addr(), "/livez").status, 200);
+    server.shutdown().await;
+}

@@ -32,8 +32,9 @@ mod tests;
 
 use std::cell::Cell;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -170,12 +171,23 @@ impl CircuitBreaker {
     ///
     /// [`CallError::CircuitBreaker`] where the call was not let through, else
     /// [`CallError::Operation`] with the operation's own error.
+    #[inline]
     pub async fn call<F, Fut, T, E>(&self, op: F) -> Result<T, CallError<E>>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let result = self.call_classified(op, Outcome::of_result).await?;
+        let mut guard = self.inner.guard()?;
+        let mut future = pin!(guard.watch(op));
+        let result = match guard.limit() {
+            // Without a future of its own for the guard: this is the path that costs.
+            None => {
+                let result = poll_fn(|context| guard.poll(|| future.as_mut().poll(context))).await;
+                guard.settle(&result, Outcome::of_result);
+                result
+            }
+            Some(limit) => guard.run_within(limit, future, Outcome::of_result).await?,
+        };
         result.map_err(CallError::Operation)
     }
 
@@ -191,6 +203,7 @@ impl CircuitBreaker {
     /// let breaker = CircuitBreaker::new("parser", Default::default());
     /// assert_eq!(breaker.call_sync(|| "42".parse::<u32>()), Ok(42));
     /// ```
+    #[inline]
     pub fn call_sync<F, T, E>(&self, op: F) -> Result<T, CallError<E>>
     where
         F: FnOnce() -> Result<T, E>,
@@ -221,6 +234,7 @@ impl CircuitBreaker {
     /// assert_eq!(breaker.metrics().calls.ignored, 1);
     /// # Ok(()) }
     /// ```
+    #[inline]
     pub async fn call_classified<F, Fut, R, C>(
         &self,
         op: F,
@@ -426,7 +440,15 @@ impl Inner {
 
     #[inline]
     fn guard(&self) -> Result<Guard<'_>, CircuitBreakerError> {
-        Ok(Guard::new(self, self.admit()?))
+        match self.machine.admit_closed() {
+            Some(ticket) => Ok(Guard::new(self, ticket)),
+            None => self.guard_slowly(),
+        }
+    }
+
+    #[cold]
+    fn guard_slowly(&self) -> Result<Guard<'_>, CircuitBreakerError> {
+        Ok(Guard::new(self, self.admit_slowly()?))
     }
 
     /// A call has begun that may have to be known while it is under way.
@@ -438,19 +460,8 @@ impl Inner {
         }
     }
 
-    /// A success of a closed breaker without other duties is counted and nothing else.
-    #[inline]
-    fn settle(&self, ended: Ended) {
-        let plain = ended.end == End::Success && ended.duties.is_none();
-        if plain && ended.ticket.lease.is_none() && self.machine.is_calm(ended.ticket) {
-            self.counters.count(End::Success);
-        } else {
-            self.settle_slowly(ended);
-        }
-    }
-
     #[inline(never)]
-    fn settle_slowly(&self, Ended { ticket, duties, started, end }: Ended) {
+    fn settle(&self, Ended { ticket, duties, started, end }: Ended) {
         let verdict = match end {
             End::Success => Verdict::Good,
             End::Failure | End::Panic | End::CancelledOverdue | End::Timeout => Verdict::Bad,

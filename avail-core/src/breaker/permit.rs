@@ -191,7 +191,7 @@ impl<'a> Guard<'a> {
     }
 
     #[inline]
-    fn poll<R>(&mut self, poll: impl FnOnce() -> Poll<R>) -> Poll<R> {
+    pub(super) fn poll<R>(&mut self, poll: impl FnOnce() -> Poll<R>) -> Poll<R> {
         let polled = self.watch(poll);
         if polled.is_pending() && self.started.is_none() {
             self.start();
@@ -271,15 +271,26 @@ impl<'a> Guard<'a> {
 
     /// A classifier is the user's code: if it panics, the guard's drop counts that.
     #[inline]
-    fn settle<R, O: Into<End>>(mut self, output: &R, classify: impl FnOnce(&R) -> O) {
+    pub(super) fn settle<R, O: Into<End>>(&mut self, output: &R, classify: impl FnOnce(&R) -> O) {
         let end = self.watch(|| classify(output)).into();
         self.end(end);
     }
 
+    /// A success of a closed breaker without other duties is counted and nothing else.
     #[inline]
-    fn end(mut self, end: End) {
+    fn end(&mut self, end: End) {
         self.settled = true;
-        let Guard { breaker, ticket, duties, started, .. } = self;
+        let plain = end == End::Success && self.duties.is_none() && self.ticket.lease.is_none();
+        if plain && self.breaker.machine.is_calm(self.ticket) {
+            self.breaker.counters.count(End::Success);
+        } else {
+            self.end_slowly(end);
+        }
+    }
+
+    #[inline(never)]
+    fn end_slowly(&self, end: End) {
+        let Guard { breaker, ticket, duties, started, .. } = *self;
         breaker.settle(Ended { ticket, duties, started, end });
     }
 }

@@ -9,6 +9,7 @@ mod breaker;
 mod clock;
 mod error;
 mod expansion;
+mod family;
 mod health;
 mod history;
 mod monitor;
@@ -33,6 +34,7 @@ pub use self::breaker::{
     TransitionCount, mode, set_mode,
 };
 pub use self::error::MonitorError;
+pub use self::family::BreakerFamily;
 pub use self::health::{
     CheckError, FailureClass, Health, HealthCheck, HealthCheckResult, HealthStatus, IntoHealth,
     Probe,

@@ -1,7 +1,7 @@
 //! The breakers of a service by name, in a map that readers do not wait for.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -12,6 +12,7 @@ use crate::breaker::{
     Listeners, Subscription,
 };
 use crate::clock::Clock;
+use crate::family::BreakerFamily;
 use crate::scope::Scope;
 use crate::site::{self, BreakerSite, SiteConflict};
 
@@ -39,6 +40,11 @@ struct Inner {
     /// Where each name that an attribute declares was declared.
     declared: DashMap<Arc<str>, &'static BreakerSite>,
     conflicts: Mutex<Vec<SiteConflict>>,
+    /// Whether what the linker kept has been registered.
+    linked: OnceLock<()>,
+    /// The components that its breakers belong to, and whether they are critical: a breaker's own
+    /// name, or its family's.
+    components: DashMap<Arc<str>, bool>,
     listeners: Arc<Listeners>,
     clock: Clock,
     fleet: Arc<Fleet>,
@@ -57,6 +63,8 @@ impl CircuitBreakerRegistry {
                 breakers: DashMap::new(),
                 declared: DashMap::new(),
                 conflicts: Mutex::default(),
+                linked: OnceLock::new(),
+                components: DashMap::new(),
                 listeners: Arc::default(),
                 clock,
                 fleet,
@@ -68,7 +76,7 @@ impl CircuitBreakerRegistry {
     /// start, called or not. Inside [`testing::isolated`](crate::testing) it is the test's own.
     pub fn global() -> Self {
         let registry = Scope::current().registry.clone();
-        site::register_linked_breakers(&registry);
+        registry.inner.linked.get_or_init(|| site::register_linked_breakers(&registry));
         registry
     }
 
@@ -81,7 +89,8 @@ impl CircuitBreakerRegistry {
         match self.inner.breakers.entry(name) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => {
-                let breaker = self.make(entry.key().clone(), CircuitBreakerConfig::default());
+                let (name, config) = (entry.key().clone(), CircuitBreakerConfig::default());
+                let breaker = self.make(name.clone(), name, config);
                 entry.insert(breaker).clone()
             }
         }
@@ -102,7 +111,8 @@ impl CircuitBreakerRegistry {
         let breaker = match self.inner.breakers.entry(name.into()) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => {
-                let breaker = self.make(entry.key().clone(), config);
+                let name = entry.key().clone();
+                let breaker = self.make(name.clone(), name, config);
                 return Ok(entry.insert(breaker).clone());
             }
         };
@@ -122,9 +132,57 @@ impl CircuitBreakerRegistry {
         }
     }
 
-    fn make(&self, name: Arc<str>, config: CircuitBreakerConfig) -> CircuitBreaker {
+    /// A family of breakers: one for each key, at most `max_keys` at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for settings that can't work, or no keys at all.
+    pub fn family(
+        &self,
+        name: impl Into<Arc<str>>,
+        config: CircuitBreakerConfig,
+        max_keys: usize,
+    ) -> Result<BreakerFamily, ConfigError> {
+        BreakerFamily::new(self.clone(), name.into(), config, max_keys)
+    }
+
+    /// The member of a family by its full name, made if it is new.
+    pub(crate) fn member(
+        &self,
+        name: Arc<str>,
+        family: Arc<str>,
+        config: CircuitBreakerConfig,
+    ) -> CircuitBreaker {
+        match self.inner.breakers.entry(name) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                let breaker = self.make(entry.key().clone(), family, config);
+                entry.insert(breaker).clone()
+            }
+        }
+    }
+
+    /// Lists it no longer.
+    pub(crate) fn forget(&self, breaker: &CircuitBreaker) {
+        let same = |_: &Arc<str>, listed: &CircuitBreaker| listed.is_same_as(breaker);
+        self.inner.breakers.remove_if(breaker.name(), same);
+    }
+
+    /// The components that its breakers belong to, and whether they are critical.
+    pub(crate) fn components(&self) -> Vec<(Arc<str>, bool)> {
+        self.inner.components.iter().map(|entry| (entry.key().clone(), *entry.value())).collect()
+    }
+
+    fn make(
+        &self,
+        name: Arc<str>,
+        component: Arc<str>,
+        config: CircuitBreakerConfig,
+    ) -> CircuitBreaker {
+        self.inner.components.entry(component.clone()).or_insert(config.critical);
         CircuitBreaker::make(
             name,
+            component,
             config,
             self.inner.clock.clone(),
             self.inner.fleet.clone(),

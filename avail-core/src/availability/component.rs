@@ -1,5 +1,6 @@
 //! One component: what its check and its breaker say, and the timeline that follows from both.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,20 +113,74 @@ impl CheckSide {
     }
 }
 
-/// What a breaker says of a component.
+/// What a component's breaker says of it, or the breakers of a family.
 #[derive(Clone, Debug)]
 pub(crate) struct BreakerSide {
     pub(crate) critical: bool,
-    pub(crate) state: CircuitState,
-    /// Until when a critical open breaker is down; then a call may probe it.
-    pub(crate) down_until: Option<Moment>,
+    /// Those that are not closed, by name.
+    not_closed: BTreeMap<Arc<str>, NotClosed>,
     pub(crate) track: Timeline,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct NotClosed {
+    state: ComponentState,
+    /// Until when a critical open breaker is down; then a call may probe it.
+    down_until: Option<Moment>,
 }
 
 impl BreakerSide {
     pub(crate) fn new(critical: bool, now: Moment) -> Self {
         let track = Timeline::with_capacity(now, ComponentState::Up, TRACK);
-        BreakerSide { critical, state: CircuitState::Closed, down_until: None, track }
+        BreakerSide { critical, not_closed: BTreeMap::new(), track }
+    }
+
+    /// A breaker is in that state since `at`; open for so long before a call may probe it, if that
+    /// is known.
+    pub(crate) fn set(
+        &mut self,
+        breaker: &Arc<str>,
+        state: CircuitState,
+        open_for: Option<Duration>,
+        at: Moment,
+    ) {
+        let down = self.critical && state == CircuitState::Open;
+        let down_until = open_for.filter(|_| down).map(|time| at.after(time));
+        let counts_as = if down { ComponentState::Down } else { ComponentState::Degraded };
+        if state == CircuitState::Closed {
+            self.not_closed.remove(breaker);
+        } else {
+            let one = NotClosed { state: counts_as, down_until };
+            self.not_closed.insert(breaker.clone(), one);
+        }
+        self.track.set_from(at, self.worst());
+    }
+
+    fn worst(&self) -> ComponentState {
+        let states = self.not_closed.values().map(|one| one.state);
+        states.min_by_key(|state| rank(*state)).unwrap_or(ComponentState::Up)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.not_closed.is_empty()
+    }
+
+    /// When the first critical open breaker is to be probed.
+    pub(crate) fn down_until(&self) -> Option<Moment> {
+        self.not_closed.values().filter_map(|one| one.down_until).min()
+    }
+
+    /// Those whose open time is over are no longer down. Gives since when that has changed
+    /// anything.
+    pub(crate) fn advance(&mut self, now: Moment) -> Option<Moment> {
+        let first = self.down_until().filter(|until| *until <= now)?;
+        for one in self.not_closed.values_mut() {
+            if one.down_until.is_some_and(|until| until <= now) {
+                *one = NotClosed { state: ComponentState::Degraded, down_until: None };
+            }
+        }
+        self.track.set_from(first, self.worst());
+        Some(first)
     }
 
     pub(crate) fn status(&self) -> HealthStatus {
@@ -286,7 +341,7 @@ impl Component {
 
     /// In which way it is failing, if it is.
     pub(crate) fn class(&self) -> Option<FailureClass> {
-        let open = self.breaker.as_ref().is_some_and(|b| b.state != CircuitState::Closed);
+        let open = self.breaker.as_ref().is_some_and(|breaker| !breaker.is_closed());
         match &self.last_run {
             Some(run) if run.class.is_some() => run.class,
             _ => open.then_some(FailureClass::Open),
@@ -296,7 +351,7 @@ impl Component {
     /// Whether time alone changes it now.
     pub(crate) fn is_due(&self, now: Moment, grace_over: bool) -> bool {
         let check = self.check.as_ref();
-        let breaker = self.breaker.as_ref().and_then(|breaker| breaker.down_until);
+        let breaker = self.breaker.as_ref().and_then(BreakerSide::down_until);
         breaker.is_some_and(|until| until <= now)
             || check.is_some_and(|c| c.stale_since(now).is_some() || (c.in_grace && grace_over))
     }

@@ -211,29 +211,36 @@ impl Ledger {
         self.rebuild(name, now, now);
     }
 
-    /// A breaker joins, closed or as it is.
-    pub(crate) fn join_breaker(
-        &mut self,
-        name: &Arc<str>,
-        critical: bool,
-        state: CircuitState,
-        now: Moment,
-    ) {
+    /// The breaker of a component joins, closed.
+    pub(crate) fn join_breaker(&mut self, name: &Arc<str>, critical: bool, now: Moment) {
+        if [PROCESS, HISTORY].contains(&&**name) {
+            return;
+        }
         let component = self.component(name, now);
         if component.breaker.is_some() {
             return;
         }
-        let mut breaker = BreakerSide::new(critical, now);
-        breaker.state = state;
-        if state != CircuitState::Closed {
-            breaker.track.set_from(now, ComponentState::Degraded);
-        }
         let alone = component.check.is_none();
-        component.breaker = Some(breaker);
+        component.breaker = Some(BreakerSide::new(critical, now));
         if critical && alone {
             component.member = Some(Span::new(now, Moment::MAX));
         }
         self.rebuild(name, now, now);
+    }
+
+    /// A breaker was in that state before anybody listened to it.
+    pub(crate) fn found_breaker(
+        &mut self,
+        name: &Arc<str>,
+        breaker: &Arc<str>,
+        state: CircuitState,
+        now: Moment,
+    ) {
+        let Some(component) = self.components.get_mut(name) else { return };
+        if let Some(side) = component.breaker.as_mut().filter(|_| state != CircuitState::Closed) {
+            side.set(breaker, state, Some(Duration::ZERO), now);
+            self.rebuild(name, now, now);
+        }
     }
 
     /// Nothing checks it any more; what it was stays.
@@ -359,7 +366,7 @@ impl Ledger {
     /// The check passes: the incident is over, unless a critical breaker keeps the component down.
     fn came_up(&mut self, name: &str, since: Moment) {
         let held = self.components.get(name).and_then(|c| c.breaker.as_ref());
-        if held.is_some_and(|breaker| breaker.critical && breaker.state != CircuitState::Closed) {
+        if held.is_some_and(|breaker| breaker.critical && !breaker.is_closed()) {
             return;
         }
         if self.incidents.open_of(name).is_some_and(Incident::has_downtime) {
@@ -400,39 +407,25 @@ impl Ledger {
 
     /// A breaker changed.
     pub(crate) fn breaker_changed(&mut self, event: &BreakerEvent, now: Moment) {
-        if [PROCESS, HISTORY].contains(&&*event.breaker) {
-            return;
-        }
-        let name = event.breaker.clone();
-        self.join_breaker(&name, event.critical, CircuitState::Closed, now);
+        let name = event.component.clone();
+        self.join_breaker(&name, event.critical, now);
         let at = Moment::from(event.at).min(now);
-        let component = self.component(&name, now);
-        let Some(breaker) = &mut component.breaker else { return };
-        let at = at.max(breaker.track.last().0);
-        breaker.state = event.to;
-        breaker.down_until = None;
-        let state = match (event.to, &event.cause) {
-            (CircuitState::Closed, _) => ComponentState::Up,
-            (CircuitState::Open, Cause::Opened { for_at_least, .. }) if breaker.critical => {
-                breaker.down_until = Some(at.after(*for_at_least));
-                ComponentState::Down
-            }
-            (CircuitState::Open, _) if breaker.critical => ComponentState::Down,
-            _ => ComponentState::Degraded,
+        let Some(component) = self.components.get_mut(&name) else { return };
+        let Some(side) = &mut component.breaker else { return };
+        let at = at.max(side.track.last().0);
+        let open_for = match &event.cause {
+            Cause::Opened { for_at_least, .. } => Some(*for_at_least),
+            _ => None,
         };
-        breaker.track.set_from(at, state);
-        let critical = breaker.critical;
+        side.set(&event.breaker, event.to, open_for, at);
+        let (critical, closed) = (side.critical, side.is_closed());
         let check_is_down =
             component.check.as_ref().is_some_and(|check| check.hysteresis.is_down());
         self.rebuild(&name, at, now);
-        match event.to {
-            CircuitState::Open if event.from != CircuitState::Open => {
-                self.opened(&name, critical, at, event, now);
-            }
-            CircuitState::Closed if event.from != CircuitState::Closed && !check_is_down => {
-                self.resolve(&name, at);
-            }
-            _ => {}
+        if event.to == CircuitState::Open && event.from != CircuitState::Open {
+            self.opened(&name, critical, at, event, now);
+        } else if closed && event.from != CircuitState::Closed && !check_is_down {
+            self.resolve(&name, at);
         }
         self.show(&name, now);
     }
@@ -451,7 +444,7 @@ impl Ledger {
             return;
         }
         let severity = if critical { Severity::Critical } else { Severity::Minor };
-        let error = format!("circuit breaker `{name}` opened: {}", event.cause);
+        let error = format!("circuit breaker `{}` opened: {}", event.breaker, event.cause);
         let class = Some(FailureClass::Open);
         let failure = Failure { count: 1, class, error: Some(error) };
         self.open(name, severity, at, failure, now);
@@ -524,12 +517,8 @@ impl Ledger {
     fn advance_component(&mut self, name: &Arc<str>, now: Moment) {
         let grace_until = self.grace_until;
         let Some(component) = self.components.get_mut(name) else { return };
-        if let Some(breaker) = &mut component.breaker
-            && let Some(until) = breaker.down_until.filter(|until| *until <= now)
-        {
-            breaker.down_until = None;
-            breaker.track.set_from(until, ComponentState::Degraded);
-            self.rebuild(name, until, now);
+        if let Some(from) = component.breaker.as_mut().and_then(|breaker| breaker.advance(now)) {
+            self.rebuild(name, from, now);
         }
         let Some(component) = self.components.get_mut(name) else { return };
         let critical = component.is_critical();

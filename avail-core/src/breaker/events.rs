@@ -18,6 +18,8 @@ use super::state::CircuitState;
 pub struct BreakerEvent {
     /// The breaker's name.
     pub breaker: Arc<str>,
+    /// The component that it belongs to: its own name, or its family's.
+    pub component: Arc<str>,
     /// Counts this breaker's events from 1, without a gap.
     pub sequence: u64,
     /// When it happened; for a lease or an override that ran out, when that was.

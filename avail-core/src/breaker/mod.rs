@@ -90,6 +90,8 @@ pub struct CircuitBreaker {
 
 pub(crate) struct Inner {
     name: Arc<str>,
+    /// What the monitor knows it as: its own name, or its family's.
+    component: Arc<str>,
     pub(crate) clock: Clock,
     pub(crate) machine: Machine,
     counters: Counters,
@@ -104,11 +106,14 @@ impl CircuitBreaker {
     /// [`CircuitBreakerRegistry`](crate::CircuitBreakerRegistry).
     pub fn new(name: impl Into<Arc<str>>, config: CircuitBreakerConfig) -> Self {
         let scope = Scope::current();
-        Self::make(name.into(), config, scope.clock.clone(), scope.fleet.clone(), None)
+        let name = name.into();
+        let (clock, fleet) = (scope.clock.clone(), scope.fleet.clone());
+        Self::make(name.clone(), name, config, clock, fleet, None)
     }
 
     pub(crate) fn make(
         name: Arc<str>,
+        component: Arc<str>,
         config: CircuitBreakerConfig,
         clock: Clock,
         fleet: Arc<Fleet>,
@@ -122,6 +127,7 @@ impl CircuitBreaker {
         let inner = fleet.clone().admit(move |fleet_id, mode| {
             Arc::new(Inner {
                 name,
+                component,
                 machine: Machine::new(Arc::new(config), clock.now(), mode, own),
                 clock,
                 counters: Counters::default(),
@@ -290,6 +296,18 @@ impl CircuitBreaker {
     pub(crate) fn recovery_checked(&self, passed: bool) {
         self.inner.machine.recovery_checked(passed, self.inner.clock.now());
         self.inner.deliver();
+    }
+
+    /// What the monitor knows it as.
+    pub(crate) fn component(&self) -> &Arc<str> {
+        &self.inner.component
+    }
+
+    /// Closed, without a failure that is remembered, and held by nobody but its `keepers`.
+    pub(crate) fn is_idle(&self, keepers: usize) -> bool {
+        let seen = self.inner.machine.observe(self.inner.clock.now());
+        let clean = seen.state == CircuitState::Closed && seen.failures == 0;
+        clean && seen.active_override.is_none() && Arc::strong_count(&self.inner) <= keepers
     }
 
     pub(crate) fn is_same_as(&self, other: &CircuitBreaker) -> bool {
@@ -517,6 +535,7 @@ impl Inner {
         }
         let event = BreakerEvent {
             breaker: self.name.clone(),
+            component: self.component.clone(),
             sequence: change.sequence,
             at: self.wall_at(change.at),
             from: change.from,

@@ -278,7 +278,7 @@ impl Inner {
             for (check, schedule) in checks {
                 ledger.join_check(&check.name, terms(check, *schedule), now);
             }
-            self.join_breakers(ledger, now);
+            self.find_breakers(ledger, now);
             ledger.all_have_joined();
         });
         self.report_history();

@@ -243,9 +243,17 @@ impl Inner {
     }
 
     pub(super) fn join_breakers(&self, ledger: &mut Ledger, now: Moment) {
+        for (component, critical) in self.registry.components() {
+            ledger.join_breaker(&component, critical, now);
+        }
+    }
+
+    /// Breakers that were open before anybody listened.
+    pub(super) fn find_breakers(&self, ledger: &mut Ledger, now: Moment) {
+        self.join_breakers(ledger, now);
         for breaker in &self.registry {
-            let (name, critical) = (breaker.name().into(), breaker.config().critical);
-            ledger.join_breaker(&name, critical, breaker.state(), now);
+            let name = breaker.name().into();
+            ledger.found_breaker(breaker.component(), &name, breaker.state(), now);
         }
     }
 

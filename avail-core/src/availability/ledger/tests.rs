@@ -103,6 +103,7 @@ fn breaker_event(
     let from = if to == CircuitState::Open { CircuitState::Closed } else { CircuitState::HalfOpen };
     BreakerEvent {
         breaker: component.into(),
+        component: component.into(),
         sequence,
         at: at(when).to_datetime(),
         from,

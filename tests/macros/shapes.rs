@@ -326,7 +326,7 @@ guarded!(
 async fn inside_macro_rules() {
     let _isolated = testing::isolated();
     assert_eq!(add(1, 2).await, Ok(3));
-    assert_eq!(breaker("shapes::by_macro").config().failure_threshold, 3);
+    assert_eq!(breaker("shapes::by_macro").config().failure_threshold, Some(3));
 }
 
 #[circuit_breaker(name = "shapes::attributes")]

@@ -174,7 +174,7 @@ fn loom_whoever_sees_it_open_sees_until_when() {
             &rig,
             move |rig| rig.trip(5),
             move |rig| match rig.admit(6) {
-                Ok(ticket) => assert_eq!((ticket.lease, ticket.epoch), (None, 0)),
+                Ok(ticket) => assert_eq!((ticket.lease, ticket.epoch()), (None, 0)),
                 Err(rejection) => {
                     assert_eq!(rejection.state, RejectedBy::Open);
                     assert_eq!(rejection.retry_after, Some(Duration::from_secs(9)));
@@ -294,7 +294,7 @@ fn loom_a_call_of_the_next_epoch_counts_in_it() {
             move |rig| {
                 let ticket = rig.ticket(0);
                 let standing = rig.settle(ticket, Verdict::Bad, 0);
-                let of_the_next = ticket.epoch == 1;
+                let of_the_next = ticket.epoch() == 1;
                 assert!(!of_the_next || standing == Standing::Current);
                 assert!(!of_the_next || rig.failures(0) == 1);
             },
@@ -312,7 +312,7 @@ fn loom_whoever_sees_an_override_sees_when_it_ends() {
             move |rig| {
                 // Before it, in the epoch 0, or after it, in 2: at this time it is over.
                 let ticket = rig.ticket(6);
-                assert_ne!(ticket.epoch, 1);
+                assert_ne!(ticket.epoch(), 1);
             },
         );
     });

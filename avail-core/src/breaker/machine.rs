@@ -41,12 +41,21 @@ fn streak_epoch(streak: u64) -> u32 {
     (streak >> 32) as u32
 }
 
-/// The right to make one call: given out at admission, handed back when the call ends.
+/// The right to make one call: given out at admission, handed back when the call ends. Two plain
+/// numbers, so that it travels in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
-    pub(crate) epoch: u32,
+    /// The word at admission.
+    word: Word,
     /// For a probe: when its slot is taken back.
     pub(crate) lease: Option<Tick>,
+}
+
+impl Ticket {
+    #[inline]
+    pub(crate) fn epoch(self) -> u32 {
+        self.word.epoch()
+    }
 }
 
 /// A call that may not be made.
@@ -225,10 +234,9 @@ impl Machine {
     /// success has nothing to do but to be counted.
     #[inline]
     pub(crate) fn is_calm(&self, ticket: Ticket) -> bool {
-        let word = self.load();
         // Relaxed: as in `end_streak`.
-        word.is_plainly_closed()
-            && word.epoch() == ticket.epoch
+        self.load() == ticket.word
+            && ticket.word.is_plainly_closed()
             && self.streak.load(Ordering::Relaxed) as u32 == 0
     }
 
@@ -244,7 +252,7 @@ impl Machine {
     #[inline]
     pub(crate) fn admit_closed(&self) -> Option<Ticket> {
         let word = self.load();
-        word.is_plainly_closed().then(|| Ticket { epoch: word.epoch(), lease: None })
+        word.is_plainly_closed().then_some(Ticket { word, lease: None })
     }
 
     /// Every other path.
@@ -264,7 +272,7 @@ impl Machine {
         let word = self.load();
         match (word.active_override(), word.state()) {
             (Some(over), _) => self.admit_overridden(word, over, now),
-            (None, CircuitState::Closed) => Some(Ok(Ticket { epoch: word.epoch(), lease: None })),
+            (None, CircuitState::Closed) => Some(Ok(Ticket { word, lease: None })),
             (None, CircuitState::Open) => self.admit_open(word, now),
             (None, CircuitState::HalfOpen) => self.admit_half_open(word, now),
         }
@@ -280,7 +288,7 @@ impl Machine {
         // away is not believed beside the word of the override that had it.
         let until = self.override_until.load(Ordering::Acquire);
         if over != Override::ForcedOpen && now.as_nanos() < until {
-            let ticket = Ticket { epoch: word.epoch(), lease: None };
+            let ticket = Ticket { word, lease: None };
             return (self.load() == word).then_some(Ok(ticket));
         }
         let transition = self.transition(word, now)?;
@@ -366,13 +374,13 @@ impl Machine {
     ) -> Standing {
         let word = self.load();
         let overridden = word.active_override().is_some();
-        if word.epoch() != ticket.epoch || overridden && self.override_is_over(ticket, &now) {
+        if word.epoch() != ticket.epoch() || overridden && self.override_is_over(ticket, &now) {
             return Standing::Stale;
         }
         match (ticket.lease, verdict) {
             (Some(lease), _) => return self.settle_probe(ticket, lease, verdict, now()),
             (None, Verdict::Nothing) => return Standing::Current,
-            (None, Verdict::Good) => self.end_streak(ticket.epoch),
+            (None, Verdict::Good) => self.end_streak(ticket.epoch()),
             (None, Verdict::Bad) => {
                 if self.lengthen_streak(word, now()) == Standing::Stale {
                     return Standing::Stale;
@@ -446,10 +454,10 @@ impl Machine {
         if until != NEVER {
             let now = now();
             if now.as_nanos() >= until {
-                return self.transition_now(now).word.epoch() != ticket.epoch;
+                return self.transition_now(now).word.epoch() != ticket.epoch();
             }
         }
-        self.load().epoch() != ticket.epoch
+        self.load().epoch() != ticket.epoch()
     }
 
     fn end_streak(&self, epoch: u32) {
@@ -525,7 +533,7 @@ impl Machine {
         let mut transition = self.transition_now(now);
         // A lease that ended, this one or that of another probe, re-opened the breaker then: it
         // makes no difference that it is noticed here instead of at an admission.
-        if transition.word.epoch() != ticket.epoch || transition.open_if_expired() {
+        if transition.word.epoch() != ticket.epoch() || transition.open_if_expired() {
             return Standing::Stale;
         }
         transition.end_lease(lease);

@@ -187,11 +187,16 @@ impl CircuitBreaker {
         let mut future = pin!(guard.watch(op));
         let result = match guard.limit() {
             // Without a future of its own for the guard: this is the path that costs.
-            None => {
-                let result = poll_fn(|context| guard.poll(|| future.as_mut().poll(context))).await;
-                guard.settle(&result, Outcome::of_result);
-                result
-            }
+            None => match poll_fn(|context| guard.poll(|| future.as_mut().poll(context))).await {
+                Ok(value) => {
+                    guard.end(End::Success);
+                    return Ok(value);
+                }
+                Err(error) => {
+                    guard.end(End::Failure);
+                    return Err(CallError::Operation(error));
+                }
+            },
             Some(limit) => guard.run_within(limit, future, Outcome::of_result).await?,
         };
         result.map_err(CallError::Operation)
@@ -214,8 +219,17 @@ impl CircuitBreaker {
     where
         F: FnOnce() -> Result<T, E>,
     {
-        let guard = self.inner.guard()?;
-        guard.run_sync(op, Outcome::of_result).map_err(CallError::Operation)
+        let mut guard = self.inner.guard()?;
+        match guard.watch(op) {
+            Ok(value) => {
+                guard.end(End::Success);
+                Ok(value)
+            }
+            Err(error) => {
+                guard.end(End::Failure);
+                Err(CallError::Operation(error))
+            }
+        }
     }
 
     /// Runs `op` if the breaker lets it, and asks `classify` what its result counts as.

@@ -271,14 +271,14 @@ impl<'a> Guard<'a> {
 
     /// A classifier is the user's code: if it panics, the guard's drop counts that.
     #[inline]
-    pub(super) fn settle<R, O: Into<End>>(&mut self, output: &R, classify: impl FnOnce(&R) -> O) {
+    fn settle<R, O: Into<End>>(&mut self, output: &R, classify: impl FnOnce(&R) -> O) {
         let end = self.watch(|| classify(output)).into();
         self.end(end);
     }
 
     /// A success of a closed breaker without other duties is counted and nothing else.
     #[inline]
-    fn end(&mut self, end: End) {
+    pub(super) fn end(&mut self, end: End) {
         self.settled = true;
         let plain = end == End::Success && self.duties.is_none() && self.ticket.lease.is_none();
         if plain && self.breaker.machine.is_calm(self.ticket) {

@@ -68,14 +68,17 @@ const EPOCH: u32 = 32;
 impl Word {
     pub(crate) const NEW: Word = Word(0);
 
+    #[inline]
     pub(crate) fn from_bits(bits: u64) -> Self {
         Word(bits)
     }
 
+    #[inline]
     pub(crate) fn bits(self) -> u64 {
         self.0
     }
 
+    #[inline]
     fn field(self, shift: u32, width: u32) -> u32 {
         ((self.0 >> shift) & ((1 << width) - 1)) as u32
     }
@@ -86,6 +89,7 @@ impl Word {
     }
 
     /// Closed and left alone: the one question of the fast path.
+    #[inline]
     pub(crate) fn is_plainly_closed(self) -> bool {
         self.0 & ((1 << IN_FLIGHT) - 1) == 0
     }
@@ -137,6 +141,7 @@ impl Word {
 
     /// Moves on every change of state or override and on reset; a result from another epoch
     /// changes nothing.
+    #[inline]
     pub(crate) fn epoch(self) -> u32 {
         self.field(EPOCH, 32)
     }

@@ -124,7 +124,7 @@ impl Transition<'_> {
         self.cold.leases.push(lease);
         self.show_first_lease();
         self.publish(next);
-        Some(Ticket { epoch: next.epoch(), lease: Some(lease) })
+        Some(Ticket { word: next, lease: Some(lease) })
     }
 
     /// Leases of one length are alike: any that ends at that moment will do.

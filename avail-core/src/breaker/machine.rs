@@ -53,6 +53,11 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     #[inline]
+    pub(crate) fn closed(word: Word) -> Self {
+        Ticket { word, lease: None }
+    }
+
+    #[inline]
     pub(crate) fn epoch(self) -> u32 {
         self.word.epoch()
     }
@@ -248,11 +253,17 @@ impl Machine {
         Word::from_bits(self.word.load(Ordering::Acquire))
     }
 
-    /// The closed path: one acquire load.
+    /// The word, if it is closed and nothing else: one acquire load.
+    #[inline]
+    pub(crate) fn closed_word(&self) -> Option<Word> {
+        let word = self.load();
+        word.is_plainly_closed().then_some(word)
+    }
+
+    /// The closed path.
     #[inline]
     pub(crate) fn admit_closed(&self) -> Option<Ticket> {
-        let word = self.load();
-        word.is_plainly_closed().then_some(Ticket { word, lease: None })
+        self.closed_word().map(Ticket::closed)
     }
 
     /// Every other path.

@@ -183,7 +183,11 @@ impl CircuitBreaker {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let mut guard = self.inner.guard()?;
+        let mut guard = match self.inner.machine.closed_word() {
+            // Made here, since a `Result` of a guard would go through memory.
+            Some(word) => Guard::closed(&self.inner, word),
+            None => self.inner.guard_slowly()?,
+        };
         let mut future = pin!(guard.watch(op));
         let result = match guard.limit() {
             // Without a future of its own for the guard: this is the path that costs.
@@ -219,7 +223,11 @@ impl CircuitBreaker {
     where
         F: FnOnce() -> Result<T, E>,
     {
-        let mut guard = self.inner.guard()?;
+        let mut guard = match self.inner.machine.closed_word() {
+            // Made here, since a `Result` of a guard would go through memory.
+            Some(word) => Guard::closed(&self.inner, word),
+            None => self.inner.guard_slowly()?,
+        };
         match guard.watch(op) {
             Ok(value) => {
                 guard.end(End::Success);
@@ -472,8 +480,8 @@ impl Inner {
 
     #[inline]
     fn guard(&self) -> Result<Guard<'_>, CircuitBreakerError> {
-        match self.machine.admit_closed() {
-            Some(ticket) => Ok(Guard::new(self, ticket)),
+        match self.machine.closed_word() {
+            Some(word) => Ok(Guard::closed(self, word)),
             None => self.guard_slowly(),
         }
     }
@@ -520,6 +528,23 @@ impl Inner {
         if stale || ticket.lease.is_some() || !(quiet || verdict == Verdict::Nothing) {
             self.deliver();
         }
+    }
+
+    /// The call has to be timed from now on.
+    #[cold]
+    #[inline(never)]
+    fn start(&self, duties: Duties) -> Tick {
+        let now = self.clock.now();
+        self.enter(duties, now);
+        now
+    }
+
+    /// A call's guard is dropped before its end: it was given up, or its own code panicked.
+    #[cold]
+    #[inline(never)]
+    fn give_up(&self, ended: Ended, panicked: bool) {
+        let end = if panicked { End::Panic } else { self.given_up(ended.started) };
+        self.settle(Ended { end, ..ended });
     }
 
     /// What a call counts as that is given up now; `None`: before it ever waited.

@@ -11,6 +11,7 @@ use super::error::CircuitBreakerError;
 use super::machine::Ticket;
 use super::metrics::End;
 use super::rules::Duties;
+use super::state::Word;
 use super::{Ended, Inner};
 use crate::clock::Tick;
 
@@ -169,16 +170,21 @@ impl<'a> Guard<'a> {
         let mut guard =
             Guard { breaker, ticket, duties, started: None, running: false, settled: false };
         if ticket.lease.is_some() || duties.has(Duties::LATENCY) {
-            guard.start();
+            guard.started = Some(breaker.start(duties));
         }
         guard
     }
 
-    #[inline(never)]
-    fn start(&mut self) {
-        let now = self.breaker.clock.now();
-        self.started = Some(now);
-        self.breaker.enter(self.duties, now);
+    /// Of a call that a closed breaker lets pass.
+    #[inline]
+    pub(super) fn closed(breaker: &'a Inner, word: Word) -> Self {
+        let (ticket, duties) = (Ticket::closed(word), breaker.machine.duties());
+        let mut guard =
+            Guard { breaker, ticket, duties, started: None, running: false, settled: false };
+        if duties.has(Duties::LATENCY) {
+            guard.started = Some(breaker.start(duties));
+        }
+        guard
     }
 
     /// Runs the operation's code under watch: a panic in it is the operation's.
@@ -194,7 +200,7 @@ impl<'a> Guard<'a> {
     pub(super) fn poll<R>(&mut self, poll: impl FnOnce() -> Poll<R>) -> Poll<R> {
         let polled = self.watch(poll);
         if polled.is_pending() && self.started.is_none() {
-            self.start();
+            self.started = Some(self.breaker.start(self.duties));
         }
         polled
     }
@@ -284,31 +290,20 @@ impl<'a> Guard<'a> {
         if plain && self.breaker.machine.is_calm(self.ticket) {
             self.breaker.counters.count(End::Success);
         } else {
-            self.end_slowly(end);
+            let Guard { breaker, ticket, duties, started, .. } = *self;
+            breaker.settle(Ended { ticket, duties, started, end });
         }
-    }
-
-    #[inline(never)]
-    fn end_slowly(&self, end: End) {
-        let Guard { breaker, ticket, duties, started, .. } = *self;
-        breaker.settle(Ended { ticket, duties, started, end });
     }
 }
 
 impl Drop for Guard<'_> {
+    /// By value into the cold part, so that the guard itself can stay in registers.
     #[inline]
     fn drop(&mut self) {
         if !self.settled {
-            self.give_up();
+            let Guard { breaker, ticket, duties, started, .. } = *self;
+            let end = End::Cancelled;
+            breaker.give_up(Ended { ticket, duties, started, end }, self.running);
         }
-    }
-}
-
-impl Guard<'_> {
-    #[cold]
-    fn give_up(&mut self) {
-        let Guard { breaker, ticket, duties, started, .. } = *self;
-        let end = if self.running { End::Panic } else { breaker.given_up(started) };
-        breaker.settle(Ended { ticket, duties, started, end });
     }
 }

@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::contender::{Contender, FAIL, SyncContender, Verdict};
 use crate::memory::{self, Allocations};
 
@@ -125,9 +127,16 @@ type Calls<C> = fn(&mut <C as Contender>::Handle, &Inputs, u64) -> Tally;
 
 fn run<C: Contender>(contender: &C, calls: Calls<C>, inputs: &Inputs, tens: u64) -> Run {
     let mut handle = contender.handle();
-    let begun = Instant::now();
+    let begun = processor_time();
     let tally = calls(&mut handle, inputs, tens);
-    Run { tally, took: begun.elapsed() }
+    Run { tally, took: processor_time().saturating_sub(begun) }
+}
+
+/// What this thread has used of its processor: one thread alone waits for nothing, so this is its
+/// time without what the machine gave to others meanwhile.
+fn processor_time() -> Duration {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }
 
 /// Every thread makes an equal part of the calls. The time is from the first one's begin to the

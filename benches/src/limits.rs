@@ -27,6 +27,7 @@ impl Contender for Bare {
 }
 
 impl SyncContender for Bare {
+    #[inline]
     fn call_sync(_: &mut (), input: u64) -> Verdict {
         Verdict::of(work(input))
     }
@@ -67,6 +68,7 @@ impl<J: Job> Contender for Limit<J> {
 }
 
 impl<J: Job> SyncContender for Limit<J> {
+    #[inline]
     fn call_sync(job: &mut Arc<J>, input: u64) -> Verdict {
         let Some(begun) = job.begin() else { return Verdict::Rejected };
         let result = work(input);

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::contender::{Contender, FAIL, SyncContender, Verdict};
@@ -139,17 +140,27 @@ fn processor_time() -> Duration {
     Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }
 
+/// Binds this thread to a processor, so that a short run is not over before the threads have been
+/// spread. Where that is not allowed the thread stays where it is.
+fn stay_on(processor: usize) {
+    let mut set = CpuSet::new();
+    set.set(processor);
+    let _ = sched_setaffinity(None, &set);
+}
+
 /// Every thread makes an equal part of the calls. The time is from the first one's begin to the
 /// last one's end.
 fn run_threads<C: Contender>(contender: &C, inputs: &Inputs, tens: u64, threads: u64) -> Run {
     let barrier = Barrier::new(threads as usize);
     let each = (tens / threads).max(1);
+    let processors = thread::available_parallelism().map_or(1, usize::from);
     let ran: Vec<_> = thread::scope(|scope| {
-        let spawned: Vec<_> = (0..threads)
-            .map(|_| {
+        let spawned: Vec<_> = (0..threads as usize)
+            .map(|index| {
                 let mut handle = contender.handle();
                 let barrier = &barrier;
                 scope.spawn(move || {
+                    stay_on(index % processors);
                     barrier.wait();
                     let begun = Instant::now();
                     let tally = calls::<C>(&mut handle, inputs, each);

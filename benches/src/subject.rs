@@ -18,7 +18,7 @@ pub fn streak(name: &str) -> Avail {
 /// The rates of failures and of slow calls over the last hundred.
 #[cfg(feature = "rules")]
 pub fn rates(name: &str) -> Avail {
-    make(name, with_rates().window(crate::peers::WINDOW))
+    make(name, with_rates().window(100))
 }
 
 /// The same over thirty seconds.
@@ -41,6 +41,7 @@ fn make(name: &str, builder: CircuitBreakerConfigBuilder) -> Avail {
     Avail(CircuitBreaker::new(name, config))
 }
 
+#[inline]
 fn verdict(result: Result<u64, CallError<Unavailable>>) -> Verdict {
     match result {
         Err(CallError::CircuitBreaker(_)) => Verdict::Rejected,
@@ -61,6 +62,7 @@ impl Contender for Avail {
 }
 
 impl SyncContender for Avail {
+    #[inline]
     fn call_sync(breaker: &mut CircuitBreaker, input: u64) -> Verdict {
         verdict(breaker.call_sync(|| work(input)))
     }

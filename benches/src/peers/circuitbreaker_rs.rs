@@ -13,6 +13,7 @@ pub fn both() -> Peer {
     Peer(builder.consecutive_failures(STREAK.into()).cooldown(OPEN).build())
 }
 
+#[inline]
 fn verdict(result: Result<u64, BreakerError<Unavailable>>) -> Verdict {
     match result {
         Err(BreakerError::Open) => Verdict::Rejected,
@@ -33,6 +34,7 @@ impl Contender for Peer {
 }
 
 impl SyncContender for Peer {
+    #[inline]
     fn call_sync(breaker: &mut Breaker, input: u64) -> Verdict {
         verdict(breaker.call(|| work(input)))
     }

@@ -23,6 +23,7 @@ pub fn rates() -> Failsafe<SuccessRateOverTimeWindow<Constant>> {
     Failsafe(Config::new().failure_policy(policy).build())
 }
 
+#[inline]
 fn verdict(result: Result<u64, Error<Unavailable>>) -> Verdict {
     match result {
         Err(Error::Rejected) => Verdict::Rejected,
@@ -43,6 +44,7 @@ impl<P: FailurePolicy + Send + Sync> Contender for Failsafe<P> {
 }
 
 impl<P: FailurePolicy + Send + Sync> SyncContender for Failsafe<P> {
+    #[inline]
     fn call_sync(breaker: &mut Self::Handle, input: u64) -> Verdict {
         verdict(CircuitBreaker::call(breaker, || work(input)))
     }

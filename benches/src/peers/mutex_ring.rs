@@ -104,6 +104,7 @@ impl Contender for MutexRing {
 }
 
 impl SyncContender for MutexRing {
+    #[inline]
     fn call_sync(breaker: &mut Arc<Breaker>, input: u64) -> Verdict {
         let Some(begun) = breaker.admit() else { return Verdict::Rejected };
         let result = work(input);

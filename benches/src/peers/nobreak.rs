@@ -12,6 +12,7 @@ pub fn streak() -> Nobreak {
     Nobreak(Arc::new(builder.with_open_duration(OPEN).build()))
 }
 
+#[inline]
 fn verdict(result: Result<u64, CircuitError<Unavailable>>) -> Verdict {
     match result {
         Err(CircuitError::Open) => Verdict::Rejected,
@@ -32,6 +33,7 @@ impl Contender for Nobreak {
 }
 
 impl SyncContender for Nobreak {
+    #[inline]
     fn call_sync(breaker: &mut Self::Handle, input: u64) -> Verdict {
         verdict(breaker.call(|| work(input)))
     }

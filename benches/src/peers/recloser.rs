@@ -27,6 +27,7 @@ fn build() -> Recloser {
     Recloser::custom().error_rate(RATE as f32).closed_len(WINDOW).open_wait(OPEN).build()
 }
 
+#[inline]
 fn verdict(result: Result<u64, Error<Unavailable>>) -> Verdict {
     match result {
         Err(Error::Rejected) => Verdict::Rejected,
@@ -59,6 +60,7 @@ impl Contender for Plain {
 }
 
 impl SyncContender for Plain {
+    #[inline]
     fn call_sync((breaker, _): &mut Self::Handle, input: u64) -> Verdict {
         verdict(breaker.call(|| work(input)))
     }

@@ -77,20 +77,24 @@ fn measure(options: &Options) {
     let chosen = |name: &str| {
         options.chosen.is_empty() || options.chosen.iter().any(|chosen| chosen == name)
     };
-    let mut medians = report::Medians::default();
+    let mut goals = report::Goals::default();
     for workload in WORKLOADS.iter().filter(|workload| chosen(workload.name)) {
         let mut entries = (workload.entries)();
         rounds(&mut entries, options.effort);
         report::workload(workload, &entries);
-        medians.keep(workload.name, &entries);
+        goals.workload(workload.name, &entries);
     }
     if chosen("memory") {
-        report::memory(&workloads::footprints());
+        let footprints = workloads::footprints();
+        report::memory(&footprints);
+        goals.memory(&footprints);
     }
     if chosen("growth") {
-        report::growth(&growth::measure(options.effort.rounds));
+        let growths = growth::measure(options.effort.rounds);
+        report::growth(&growths);
+        goals.growth(&growths);
     }
-    medians.goals();
+    goals.print();
 }
 
 fn main() -> ExitCode {

@@ -82,136 +82,101 @@ pub fn growth(growths: &[Growth]) {
     }
 }
 
-/// The medians of every workload that ran, by workload and contender.
+/// What ran, and whether it is as good as it has to be.
 #[derive(Default)]
-pub struct Medians(HashMap<(&'static str, &'static str), f64>);
+pub struct Goals {
+    medians: HashMap<(&'static str, &'static str), f64>,
+    /// Those that are no comparison of two medians.
+    plain: Vec<String>,
+}
 
-impl Medians {
-    pub fn keep(&mut self, workload: &'static str, entries: &[Entry]) {
-        for entry in entries.iter().filter(|entry| entry.failure.is_none()) {
-            self.0.insert((workload, entry.name), entry.summary().median);
+/// The peers with a streak rule, ours among them.
+const EQUAL: [&str; 6] = [
+    "mutex-ring",
+    "failsafe",
+    "nobreak",
+    "circuitbreaker-rs",
+    "execution-policy",
+    "tower-resilience",
+];
+
+/// `(what, factor, workload, workload of the other side, its contender)`; each is of avail.
+const COMPARED: [(&str, f64, &str, &str, &str); 10] = [
+    ("at most 1.5 x load-counter", 1.5, "async", "async", "load-counter"),
+    ("at most 1.5 x load-counter", 1.5, "sync", "sync", "load-counter"),
+    ("at most 1.3 x full-job", 1.3, "rates", "rates", "full-job"),
+    ("no slower than recloser", 1.0, "rates", "rates", "recloser"),
+    ("at most 1.5 x one thread", 1.5, "threads-2", "async", "avail"),
+    ("at most 1.5 x one thread", 1.5, "threads-8", "async", "avail"),
+    ("at most half of recloser", 0.5, "rates-threads-2", "rates-threads-2", "recloser"),
+    ("at most half of recloser", 0.5, "rates-threads-8", "rates-threads-8", "recloser"),
+    ("at most 1.3 x success", 1.3, "mixed", "async", "avail"),
+    ("at most 1.3 x success", 1.3, "rates-mixed", "rates", "avail"),
+];
+
+impl Goals {
+    pub fn workload(&mut self, workload: &'static str, entries: &[Entry]) {
+        let measured = entries.iter().filter(|entry| entry.failure.is_none());
+        self.medians.extend(measured.map(|e| ((workload, e.name), e.summary().median)));
+        let avail = entries.iter().find(|entry| entry.name == "avail");
+        if let (Some(avail), "open") = (avail, workload) {
+            self.judge("open: allocations", 0.0, avail.allocations());
         }
     }
 
-    fn of(&self, (workload, contender): (&'static str, &'static str)) -> Option<f64> {
-        self.0.get(&(workload, contender)).copied()
+    pub fn memory(&mut self, footprints: &[Footprint]) {
+        if let Some(avail) = footprints.iter().find(|footprint| footprint.name == "avail") {
+            self.judge("memory: at most 1 KiB until contended, bytes", 1024.0, avail.called);
+        }
     }
 
-    /// The fastest peer with the rules of a workload; ours, the mutex ring, among them.
-    fn peer(&self, workload: &'static str, peers: &[&'static str]) -> Option<f64> {
-        let nanos = peers.iter().filter_map(|peer| self.of((workload, peer)));
-        nanos.reduce(f64::min)
+    pub fn growth(&mut self, growths: &[Growth]) {
+        if let [.., fewer, most] = growths {
+            let linear = 2.0 * fewer.nanos_each.median;
+            self.judge(
+                "growth: ten times as many, at most twice each",
+                linear,
+                most.nanos_each.median,
+            );
+            self.judge("growth: the slowest single one, ms", 10.0, most.slowest_ms.median);
+        }
+    }
+
+    fn judge(&mut self, what: &str, allowed: f64, measured: f64) {
+        let met = if measured <= allowed { "met" } else { "missed" };
+        self.plain.push(format!("| {what} | {allowed:.1} | {measured:.1} | {met} |"));
+    }
+
+    fn median(&self, workload: &'static str, contender: &'static str) -> Option<f64> {
+        self.medians.get(&(workload, contender)).copied()
+    }
+
+    fn compare(&mut self, what: &str, subject: Option<f64>, allowed: Option<f64>) {
+        if let (Some(measured), Some(allowed)) = (subject, allowed) {
+            self.judge(what, allowed, measured);
+        }
     }
 
     /// Each goal that can be judged by what ran.
-    pub fn goals(&self) {
-        let equal: &[_] = &[
-            "mutex-ring",
-            "failsafe",
-            "nobreak",
-            "circuitbreaker-rs",
-            "execution-policy",
-            "tower-resilience",
-        ];
-        let judged: Vec<_> = [
-            self.goal(
-                "async: at most 1.5 x load-counter",
-                1.5,
-                ("async", "avail"),
-                self.of(("async", "load-counter")),
-            ),
-            self.goal(
-                "async: at most half of the fastest peer with the rule",
-                0.5,
-                ("async", "avail"),
-                self.peer("async", equal),
-            ),
-            self.goal(
-                "sync: at most 1.5 x load-counter",
-                1.5,
-                ("sync", "avail"),
-                self.of(("sync", "load-counter")),
-            ),
-            self.goal(
-                "sync: at most half of the fastest peer with the rule",
-                0.5,
-                ("sync", "avail"),
-                self.peer("sync", equal),
-            ),
-            self.goal(
-                "rates: at most 1.3 x full-job",
-                1.3,
-                ("rates", "avail"),
-                self.of(("rates", "full-job")),
-            ),
-            self.goal(
-                "rates: no slower than recloser",
-                1.0,
-                ("rates", "avail"),
-                self.of(("rates", "recloser")),
-            ),
-            self.goal(
-                "threads-2: at most 1.5 x one thread",
-                1.5,
-                ("threads-2", "avail"),
-                self.of(("async", "avail")),
-            ),
-            self.goal(
-                "threads-8: at most 1.5 x one thread",
-                1.5,
-                ("threads-8", "avail"),
-                self.of(("async", "avail")),
-            ),
-            self.goal(
-                "rates-threads-2: at most half of recloser",
-                0.5,
-                ("rates-threads-2", "avail"),
-                self.of(("rates-threads-2", "recloser")),
-            ),
-            self.goal(
-                "rates-threads-8: at most half of recloser",
-                0.5,
-                ("rates-threads-8", "avail"),
-                self.of(("rates-threads-8", "recloser")),
-            ),
-            self.goal(
-                "mixed: at most 1.3 x success",
-                1.3,
-                ("mixed", "avail"),
-                self.of(("async", "avail")),
-            ),
-            self.goal(
-                "rates-mixed: at most 1.3 x success",
-                1.3,
-                ("rates-mixed", "avail"),
-                self.of(("rates", "avail")),
-            ),
-            self.goal("open: at most 15 ns", 1.0, ("open", "avail"), Some(15.0)),
-            self.goal(
-                "registry: the cached handle within 2 ns of the direct one",
-                1.0,
-                ("registry", "avail-cached"),
-                self.of(("registry", "avail")).map(|direct| direct + 2.0),
-            ),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        if !judged.is_empty() {
-            println!("\n### Goals\n\n| goal | allowed, ns | measured, ns | |\n|---|--:|--:|---|");
-            judged.iter().for_each(|line| println!("{line}"));
+    pub fn print(mut self) {
+        for (what, factor, workload, other, contender) in COMPARED {
+            let allowed = self.median(other, contender).map(|nanos| nanos * factor);
+            self.compare(&format!("{workload}: {what}"), self.median(workload, "avail"), allowed);
         }
-    }
-
-    fn goal(
-        &self,
-        what: &str,
-        factor: f64,
-        subject: (&'static str, &'static str),
-        against: Option<f64>,
-    ) -> Option<String> {
-        let (measured, allowed) = (self.of(subject)?, against? * factor);
-        let met = if measured <= allowed { "met" } else { "missed" };
-        Some(format!("| {what} | {allowed:.1} | {measured:.1} | {met} |"))
+        for workload in ["async", "sync"] {
+            let peers = EQUAL.iter().filter_map(|peer| self.median(workload, peer));
+            let allowed = peers.reduce(f64::min).map(|nanos| nanos / 2.0);
+            let what = format!("{workload}: at most half of the fastest peer with the rule");
+            self.compare(&what, self.median(workload, "avail"), allowed);
+        }
+        let open = self.median("open", "avail");
+        self.compare("open: at most 15 ns", open, Some(15.0));
+        let direct = self.median("registry", "avail").map(|nanos| nanos + 2.0);
+        let cached = self.median("registry", "avail-cached");
+        self.compare("registry: the cached handle within 2 ns of the direct one", cached, direct);
+        if !self.plain.is_empty() {
+            println!("\n### Goals\n\n| goal | allowed | measured | |\n|---|--:|--:|---|");
+            self.plain.iter().for_each(|line| println!("{line}"));
+        }
     }
 }

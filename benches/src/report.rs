@@ -157,6 +157,20 @@ impl Goals {
         }
     }
 
+    /// Threads that share nothing take as long as one does, unless others use the processors.
+    fn warn_if_busy(&self) {
+        let Some(one) = self.median("async", "bare") else { return };
+        for workload in ["threads-2", "threads-8", "rates-threads-2", "rates-threads-8"] {
+            let Some(several) = self.median(workload, "bare") else { continue };
+            if several > 1.3 * one {
+                let times = several / one;
+                println!(
+                    "\n`{workload}`: the machine was busy, `bare` took {times:.1} x its own time."
+                );
+            }
+        }
+    }
+
     /// Each goal that can be judged by what ran.
     pub fn print(mut self) {
         for (what, factor, workload, other, contender) in COMPARED {
@@ -174,6 +188,7 @@ impl Goals {
         let direct = self.median("registry", "avail").map(|nanos| nanos + 2.0);
         let cached = self.median("registry", "avail-cached");
         self.compare("registry: the cached handle within 2 ns of the direct one", cached, direct);
+        self.warn_if_busy();
         if !self.plain.is_empty() {
             println!("\n### Goals\n\n| goal | allowed | measured | |\n|---|--:|--:|---|");
             self.plain.iter().for_each(|line| println!("{line}"));

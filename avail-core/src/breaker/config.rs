@@ -18,7 +18,7 @@ use super::state::PROBE_LIMIT;
 ///     .failure_threshold(3)
 ///     .timeout(Duration::from_secs(10))
 ///     .build()?;
-/// assert_eq!(config.failure_threshold, 3);
+/// assert_eq!(config.failure_threshold, Some(3));
 /// assert_eq!(config.success_threshold, 2);
 /// # Ok::<(), avail_core::ConfigError>(())
 /// ```

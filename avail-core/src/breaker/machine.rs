@@ -69,8 +69,6 @@ pub(crate) struct Rejection {
     pub(crate) reason: OpenReason,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) state: RejectedBy,
-    /// Whether nothing has been changed on the way to it.
-    pub(crate) at_once: bool,
 }
 
 /// What rejected a call: the label of the rejection counters.
@@ -119,6 +117,8 @@ pub(crate) struct Machine {
     /// What a rejection says while it is open: `open_until`, and the reason in one number.
     open_until: AtomicU64,
     open_reason: AtomicU64,
+    /// How many changes have not been told yet.
+    untold: AtomicU64,
     /// Until when somebody runs the recovery check, so that no call has to.
     supervised_until: AtomicU64,
     rules: Rules,
@@ -187,6 +187,7 @@ impl Machine {
             override_until: AtomicU64::new(NEVER),
             open_until: AtomicU64::new(0),
             open_reason: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
             supervised_until: AtomicU64::new(0),
             rules: Rules::new(&config),
             windows: Windows::of(&config),
@@ -225,6 +226,13 @@ impl Machine {
     #[inline]
     pub(crate) fn duties(&self) -> Duties {
         self.rules.duties()
+    }
+
+    /// Whether there may be changes to tell. Whoever made one sees it here.
+    #[inline]
+    pub(crate) fn has_changes(&self) -> bool {
+        // Relaxed: it is looked at again under the lock.
+        self.untold.load(Ordering::Relaxed) != 0
     }
 
     pub(crate) fn rules(&self) -> &Rules {
@@ -268,12 +276,9 @@ impl Machine {
 
     /// Every other path.
     pub(crate) fn admit(&self, now: Tick) -> Result<Ticket, Rejection> {
-        if let Some(decided) = self.try_admit(now) {
-            return decided;
-        }
         loop {
             if let Some(decided) = self.try_admit(now) {
-                return decided.map_err(|rejection| Rejection { at_once: false, ..rejection });
+                return decided;
             }
         }
     }
@@ -311,7 +316,6 @@ impl Machine {
                 reason: OpenReason::Forced { reason },
                 retry_after: until.map(|until| until.since(now)),
                 state: RejectedBy::ForcedOpen,
-                at_once: false,
             })
         })
     }
@@ -329,7 +333,6 @@ impl Machine {
                 reason: OpenReason::AwaitingRecoveryCheck,
                 retry_after: None,
                 state: RejectedBy::AwaitingCheck,
-                at_once: false,
             }));
         }
         transition.to(CircuitState::HalfOpen, Cause::OpenTimeOver);
@@ -346,7 +349,6 @@ impl Machine {
             reason,
             retry_after: Some(until.since(now)),
             state: RejectedBy::Open,
-            at_once: true,
         })
     }
 
@@ -365,7 +367,6 @@ impl Machine {
                 reason: OpenReason::ProbesInFlight,
                 retry_after: None,
                 state: RejectedBy::HalfOpen,
-                at_once: true,
             }));
         }
         let mut transition = self.transition(word, now)?;

@@ -189,21 +189,19 @@ impl CircuitBreaker {
             None => self.inner.guard_slowly()?,
         };
         let mut future = pin!(guard.watch(op));
-        let result = match guard.limit() {
-            // Without a future of its own for the guard: this is the path that costs.
-            None => match poll_fn(|context| guard.poll(|| future.as_mut().poll(context))).await {
-                Ok(value) => {
-                    guard.end(End::Success);
-                    return Ok(value);
-                }
-                Err(error) => {
-                    guard.end(End::Failure);
-                    return Err(CallError::Operation(error));
-                }
-            },
-            Some(limit) => guard.run_within(limit, future, Outcome::of_result).await?,
-        };
-        result.map_err(CallError::Operation)
+        let poll =
+            poll_fn(|context| guard.poll_limited(context, |context| future.as_mut().poll(context)));
+        match poll.await {
+            Some(Ok(value)) => {
+                guard.end(End::Success);
+                Ok(value)
+            }
+            Some(Err(error)) => {
+                guard.end(End::Failure);
+                Err(CallError::Operation(error))
+            }
+            None => Err(CallError::CircuitBreaker(guard.time_out())),
+        }
     }
 
     /// [`call`](Self::call) for a function that is not async.
@@ -274,10 +272,15 @@ impl CircuitBreaker {
         C: FnOnce(&R) -> Outcome,
     {
         let mut guard = self.inner.guard()?;
-        let future = guard.watch(op);
-        match guard.limit() {
-            None => Ok(guard.run(future, classify).await),
-            Some(limit) => guard.run_within(limit, future, classify).await,
+        let mut future = pin!(guard.watch(op));
+        let poll =
+            poll_fn(|context| guard.poll_limited(context, |context| future.as_mut().poll(context)));
+        match poll.await {
+            Some(output) => {
+                guard.settle(&output, classify);
+                Ok(output)
+            }
+            None => Err(guard.time_out()),
         }
     }
 
@@ -468,9 +471,7 @@ impl Inner {
 
     fn reject(&self, rejection: Rejection) -> CircuitBreakerError {
         self.counters.count_rejection(rejection.state);
-        if !rejection.at_once {
-            self.deliver();
-        }
+        self.deliver();
         CircuitBreakerError::Open {
             name: self.name.clone(),
             reason: rejection.reason,
@@ -523,11 +524,7 @@ impl Inner {
         };
         let stale = self.machine.settle(ticket, verdict, slow, now) == Standing::Stale;
         self.counters.count(if stale { End::Stale } else { end });
-        // A good and quick call of a closed breaker changes nothing, unless it completes a rate.
-        let quiet = verdict == Verdict::Good && !duties.has(Duties::RATES);
-        if stale || ticket.lease.is_some() || !(quiet || verdict == Verdict::Nothing) {
-            self.deliver();
-        }
+        self.deliver();
     }
 
     /// The call has to be timed from now on.
@@ -556,6 +553,13 @@ impl Inner {
 
     /// Tells the listeners what has happened, unless another thread is telling them already.
     pub(crate) fn deliver(&self) {
+        if self.machine.has_changes() {
+            self.deliver_all();
+        }
+    }
+
+    #[cold]
+    fn deliver_all(&self) {
         let mut next = self.machine.next_change(true);
         while let Some(change) = next {
             // What listens, and what takes log lines, is the user's: this call is none of its

@@ -2,9 +2,9 @@
 //! a dropped future.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::error::CircuitBreakerError;
@@ -158,6 +158,8 @@ pub struct Guard<'a> {
     /// Set when the call first had to wait; from the start for a probe, and where the time that a
     /// call takes is measured.
     started: Option<Tick>,
+    /// Cuts the call off; made when it first had to wait.
+    timer: Option<Pin<Box<tokio::time::Sleep>>>,
     /// Whether the operation's own code is running: if the guard is dropped then, it panicked.
     running: bool,
     settled: bool,
@@ -166,21 +168,32 @@ pub struct Guard<'a> {
 impl<'a> Guard<'a> {
     #[inline]
     pub(super) fn new(breaker: &'a Inner, ticket: Ticket) -> Self {
-        let duties = breaker.machine.duties();
-        let mut guard =
-            Guard { breaker, ticket, duties, started: None, running: false, settled: false };
+        let mut guard = Self::untimed(breaker, ticket);
+        let duties = guard.duties;
         if ticket.lease.is_some() || duties.has(Duties::LATENCY) {
             guard.started = Some(breaker.start(duties));
         }
         guard
     }
 
+    #[inline]
+    fn untimed(breaker: &'a Inner, ticket: Ticket) -> Self {
+        Guard {
+            breaker,
+            ticket,
+            duties: breaker.machine.duties(),
+            started: None,
+            timer: None,
+            running: false,
+            settled: false,
+        }
+    }
+
     /// Of a call that a closed breaker lets pass.
     #[inline]
     pub(super) fn closed(breaker: &'a Inner, word: Word) -> Self {
-        let (ticket, duties) = (Ticket::closed(word), breaker.machine.duties());
-        let mut guard =
-            Guard { breaker, ticket, duties, started: None, running: false, settled: false };
+        let mut guard = Self::untimed(breaker, Ticket::closed(word));
+        let duties = guard.duties;
         if duties.has(Duties::LATENCY) {
             guard.started = Some(breaker.start(duties));
         }
@@ -197,7 +210,7 @@ impl<'a> Guard<'a> {
     }
 
     #[inline]
-    pub(super) fn poll<R>(&mut self, poll: impl FnOnce() -> Poll<R>) -> Poll<R> {
+    fn poll<R>(&mut self, poll: impl FnOnce() -> Poll<R>) -> Poll<R> {
         let polled = self.watch(poll);
         if polled.is_pending() && self.started.is_none() {
             self.started = Some(self.breaker.start(self.duties));
@@ -223,44 +236,43 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Runs a future to its end, at most `limit`, and takes its output or that into account.
-    ///
-    /// # Errors
-    ///
-    /// [`CircuitBreakerError::Timeout`] if it was cut off.
-    pub async fn run_within<F, C, O>(
-        mut self,
-        limit: Duration,
-        future: F,
-        classify: C,
-    ) -> Result<F::Output, CircuitBreakerError>
-    where
-        F: Future,
-        C: FnOnce(&F::Output) -> O,
-        O: Into<End>,
-    {
-        let ran = {
-            let mut future = pin!(future);
-            let run = std::future::poll_fn(|context| self.poll(|| future.as_mut().poll(context)));
-            tokio::time::timeout(limit, run).await
-        };
-        match ran {
-            Ok(output) => {
-                self.settle(&output, classify);
-                Ok(output)
-            }
-            Err(_) => {
-                let name = self.breaker.name.clone();
-                self.end(End::Timeout);
-                Err(CircuitBreakerError::Timeout { name, after: limit })
-            }
+    /// Polls a call that may be cut off; `None`: it is.
+    #[inline]
+    pub(super) fn poll_limited<R>(
+        &mut self,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
+    ) -> Poll<Option<R>> {
+        match self.watch(|| poll(context)) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.waits(context) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
         }
     }
 
-    /// How long a call may take before the breaker cuts it off.
-    #[inline]
-    pub fn limit(&self) -> Option<Duration> {
-        if self.duties.has(Duties::TIMEOUT) { self.breaker.config().call_timeout } else { None }
+    /// The call has to wait. Gives whether it is cut off.
+    #[cold]
+    #[inline(never)]
+    fn waits(&mut self, context: &mut Context<'_>) -> bool {
+        if self.started.is_none() {
+            self.started = Some(self.breaker.start(self.duties));
+        }
+        if !self.duties.has(Duties::TIMEOUT) {
+            return false;
+        }
+        let Some(limit) = self.breaker.config().call_timeout else { return false };
+        // In a box, so that a call which need not wait has no timer in it.
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        timer.as_mut().poll(context).is_ready()
+    }
+
+    /// The call is cut off.
+    #[cold]
+    pub(super) fn time_out(mut self) -> CircuitBreakerError {
+        let name = self.breaker.name.clone();
+        let after = self.breaker.config().call_timeout.unwrap_or_default();
+        self.end(End::Timeout);
+        CircuitBreakerError::Timeout { name, after }
     }
 
     /// Runs a function to its end, and takes its output into account.
@@ -277,7 +289,7 @@ impl<'a> Guard<'a> {
 
     /// A classifier is the user's code: if it panics, the guard's drop counts that.
     #[inline]
-    fn settle<R, O: Into<End>>(&mut self, output: &R, classify: impl FnOnce(&R) -> O) {
+    pub(super) fn settle<R, O: Into<End>>(&mut self, output: &R, classify: impl FnOnce(&R) -> O) {
         let end = self.watch(|| classify(output)).into();
         self.end(end);
     }

@@ -177,6 +177,8 @@ impl Machine {
             return None;
         }
         let change = cold.changes.pop_front();
+        // Relaxed: written under the lock.
+        self.untold.store(cold.changes.len() as u64, Ordering::Relaxed);
         cold.delivering = change.is_some();
         change
     }

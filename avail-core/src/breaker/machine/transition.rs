@@ -38,6 +38,8 @@ impl Transition<'_> {
         self.cold.sequence += 1;
         let change = Change { sequence: self.cold.sequence, at: self.at, from, to, cause };
         self.cold.changes.push_back(change);
+        // Relaxed: written under the lock.
+        self.machine.untold.store(self.cold.changes.len() as u64, Ordering::Relaxed);
     }
 
     /// To a word of the next epoch: no lease of this one is left.

@@ -104,7 +104,8 @@
 //! | `http` | the endpoints and their server | no |
 //! | `axum` | the endpoints as a router for axum | no |
 //! | `test-util` | a registry and a clock of its own for each test | no |
-//! | `full` | `macros`, `http` and `axum` | no |
+//! | `tower` | a circuit breaker as a tower layer | no |
+//! | `full` | `macros`, `http`, `axum` and `tower` | no |
 //!
 //! # Known limits
 //!

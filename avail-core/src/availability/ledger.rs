@@ -1,139 +1,39 @@
 //! All components, the system and the process: what happens goes in with its time, and what
 //! follows from it comes out as facts, for the history and for whoever listens.
 
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `fact` | what goes in and what comes out |
+//! | `incidents` | when incidents begin and end |
+//! | `critical` | which components the system's timeline has to look at |
+//! | `questions` | what the history tells, and what is asked |
+
+mod critical;
+mod fact;
+mod incidents;
+mod questions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::critical::CriticalSet;
+use self::fact::Failure;
+pub(crate) use self::fact::{CheckTerms, Fact, IncidentStep};
 use super::checks::CheckCounts;
 use super::component::{BreakerSide, CheckSide, Component};
 use super::incident::{Incident, IncidentLog, Severity};
-use super::metrics::{self, AvailabilityMetrics, StateSeconds, Window};
 use super::moment::{Moment, Span};
 use super::timeline::{ComponentState, Timeline, overlay};
 use crate::breaker::{BreakerEvent, Cause, CircuitState};
 use crate::health::hysteresis::Decision;
-use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe, Schedule};
+use crate::health::{FailureClass, HealthCheckResult};
 use crate::monitor::HISTORY;
 
 /// The built-in component that is down from the last sign of life of a boot that ended uncleanly to
 /// the next start.
 pub(crate) const PROCESS: &str = "process";
-
-/// Something that follows from what happened.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Fact {
-    /// From `at` on it is counted as that. `None`: the system.
-    State {
-        component: Option<Arc<str>>,
-        at: Moment,
-        state: ComponentState,
-    },
-    /// What is shown of a component changed.
-    Status {
-        component: Arc<str>,
-        from: HealthStatus,
-        to: HealthStatus,
-        error: Option<String>,
-    },
-    Incident {
-        step: IncidentStep,
-        incident: Incident,
-    },
-    /// Every critical check has passed for the first time.
-    Started,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum IncidentStep {
-    Opened,
-    Reopened,
-    /// It got worse.
-    Raised,
-    Resolved,
-}
-
-impl IncidentStep {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            IncidentStep::Opened => "opened",
-            IncidentStep::Reopened => "reopened",
-            IncidentStep::Raised => "raised",
-            IncidentStep::Resolved => "resolved",
-        }
-    }
-}
-
-/// What an incident is told of a failure.
-#[derive(Debug, Default)]
-struct Failure {
-    count: u64,
-    class: Option<FailureClass>,
-    error: Option<String>,
-}
-
-impl Failure {
-    fn of(run: &HealthCheckResult) -> Self {
-        Failure { count: 1, class: run.class, error: run.error.clone() }
-    }
-
-    /// What is known of the latest failure stands in for what was known before.
-    fn note_in(self, incident: &mut Incident) {
-        incident.failures += self.count;
-        incident.class = self.class.or(incident.class);
-        incident.error = self.error.or(incident.error.take());
-    }
-}
-
-/// How a check joins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CheckTerms {
-    pub(crate) critical: bool,
-    pub(crate) probe: Probe,
-    pub(crate) schedule: Option<Schedule>,
-}
-
-impl CheckTerms {
-    /// Known only because it was run by hand.
-    pub(crate) fn by_hand() -> Self {
-        CheckTerms { critical: false, probe: Probe::None, schedule: None }
-    }
-}
-
-/// Which critical components can make the system something else than up, from a given moment on:
-/// those that are not up, and those that changed after it. The others need not be looked at, however
-/// many there are.
-#[derive(Debug, Default)]
-struct CriticalSet {
-    not_up: BTreeSet<Arc<str>>,
-    by_last_change: BTreeSet<(Moment, Arc<str>)>,
-    known: BTreeMap<Arc<str>, Moment>,
-}
-
-impl CriticalSet {
-    /// The component has changed, or joined, or left.
-    fn update(&mut self, component: &Component) {
-        let name = &component.name;
-        if let Some(before) = self.known.remove(name) {
-            self.by_last_change.remove(&(before, name.clone()));
-            self.not_up.remove(name);
-        }
-        let Some(member) = component.member.filter(|_| component.is_critical()) else { return };
-        let (changed, state) = component.timeline.last();
-        let last = if member.to < Moment::MAX { changed.max(member.to) } else { changed };
-        self.known.insert(name.clone(), last);
-        self.by_last_change.insert((last, name.clone()));
-        if state != ComponentState::Up && member.to == Moment::MAX {
-            self.not_up.insert(name.clone());
-        }
-    }
-
-    fn matters_since(&self, at: Moment) -> BTreeSet<&Arc<str>> {
-        let after = Moment(at.0.saturating_add(1));
-        let changed = self.by_last_change.range((after, Arc::from(""))..).map(|(_, name)| name);
-        changed.chain(&self.not_up).collect()
-    }
-}
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -328,83 +228,6 @@ impl Ledger {
         !self.started && now < self.grace_until && !known_open
     }
 
-    fn went_down(
-        &mut self,
-        name: &Arc<str>,
-        critical: bool,
-        since: Moment,
-        failure: Failure,
-        now: Moment,
-    ) {
-        let severity = if critical { Severity::Critical } else { Severity::Major };
-        if self.incidents.open_of(name).is_none() {
-            return self.open(name, severity, since, failure, now);
-        }
-        self.incidents.raise(name, severity);
-        if let Some(incident) = self.incidents.open_of_mut(name) {
-            failure.note_in(incident);
-        }
-        self.tell(name, IncidentStep::Raised, now);
-    }
-
-    fn open(
-        &mut self,
-        name: &Arc<str>,
-        severity: Severity,
-        since: Moment,
-        failure: Failure,
-        now: Moment,
-    ) {
-        let reopened = self.incidents.open(name, severity, since, now);
-        if let Some(incident) = self.incidents.open_of_mut(name) {
-            failure.note_in(incident);
-        }
-        let step = if reopened { IncidentStep::Reopened } else { IncidentStep::Opened };
-        self.tell(name, step, now);
-    }
-
-    /// The check passes: the incident is over, unless a critical breaker keeps the component down.
-    fn came_up(&mut self, name: &str, since: Moment) {
-        let held = self.components.get(name).and_then(|c| c.breaker.as_ref());
-        if held.is_some_and(|breaker| breaker.critical && !breaker.is_closed()) {
-            return;
-        }
-        if self.incidents.open_of(name).is_some_and(Incident::has_downtime) {
-            self.resolve(name, since);
-        }
-    }
-
-    fn resolve(&mut self, name: &str, end: Moment) {
-        let Some(resolved) = self.incidents.resolve(name, end).cloned() else { return };
-        let seconds = self.duration_seconds(&resolved, end);
-        let incident = Incident { duration_seconds: seconds, ..resolved };
-        self.incidents.restore(incident.clone());
-        self.facts.push(Fact::Incident { step: IncidentStep::Resolved, incident });
-    }
-
-    /// Puts the component's open incident among the facts.
-    fn tell(&mut self, name: &str, step: IncidentStep, now: Moment) {
-        let Some(incident) = self.incidents.open_of(name) else { return };
-        let incident = self.up_to_date(incident, now);
-        self.facts.push(Fact::Incident { step, incident });
-    }
-
-    fn duration_seconds(&self, incident: &Incident, now: Moment) -> f64 {
-        let span = Span::new(incident.start(), incident.end().unwrap_or(now));
-        let timeline = if &*incident.component == PROCESS {
-            Some(&self.process)
-        } else {
-            self.components.get(&incident.component).map(|component| &component.timeline)
-        };
-        let millis = match timeline {
-            Some(timeline) if incident.has_downtime() => {
-                timeline.totals(span).of(ComponentState::Down)
-            }
-            _ => span.length(),
-        };
-        millis as f64 / 1000.0
-    }
-
     /// A breaker changed.
     pub(crate) fn breaker_changed(&mut self, event: &BreakerEvent, now: Moment) {
         let name = event.component.clone();
@@ -428,26 +251,6 @@ impl Ledger {
             self.resolve(&name, at);
         }
         self.show(&name, now);
-    }
-
-    /// An opening is noted in the open incident; where there is none it starts one.
-    fn opened(
-        &mut self,
-        name: &Arc<str>,
-        critical: bool,
-        at: Moment,
-        event: &BreakerEvent,
-        now: Moment,
-    ) {
-        if let Some(incident) = self.incidents.open_of_mut(name) {
-            incident.failures += 1;
-            return;
-        }
-        let severity = if critical { Severity::Critical } else { Severity::Minor };
-        let error = format!("circuit breaker `{}` opened: {}", event.breaker, event.cause);
-        let class = Some(FailureClass::Open);
-        let failure = Failure { count: 1, class, error: Some(error) };
-        self.open(name, severity, at, failure, now);
     }
 
     /// Works the component's timeline out again from `at` on, and the system's with it.
@@ -523,9 +326,7 @@ impl Ledger {
         let Some(component) = self.components.get_mut(name) else { return };
         let critical = component.is_critical();
         let Some(check) = &mut component.check else { return };
-        if let Some(since) =
-            check.stale_since(now).filter(|_| check.status != HealthStatus::Unknown)
-        {
+        if let Some(since) = check.stale_since(now) {
             check.went_silent(since);
             self.rebuild(name, since, now);
         } else if check.in_grace && (self.started || now >= grace_until) {
@@ -584,165 +385,6 @@ fn system_rank(state: ComponentState) -> u8 {
         ComponentState::Degraded => 3,
         ComponentState::Up => 4,
     }
-}
-
-/// What the history tells, one record at a time.
-impl Ledger {
-    pub(crate) fn replay_state(
-        &mut self,
-        component: Option<&Arc<str>>,
-        at: Moment,
-        state: ComponentState,
-    ) {
-        match component {
-            None => self.system.set_from(at, state),
-            Some(name) => self.component(name, at).timeline.set_from(at, state),
-        };
-    }
-
-    pub(crate) fn replay_incident(&mut self, incident: Incident) {
-        self.incidents.restore(incident);
-    }
-
-    pub(crate) fn replay_checks(&mut self, name: &Arc<str>, at: Moment, counts: CheckCounts) {
-        self.component(name, at).checks.add(at, counts);
-    }
-}
-
-/// Questions.
-impl Ledger {
-    pub(crate) fn is_started(&self) -> bool {
-        self.started
-    }
-
-    pub(crate) fn has_open_incident(&self) -> bool {
-        self.incidents.active().next().is_some()
-    }
-
-    /// Failing, and not yet down.
-    pub(crate) fn is_undecided(&self, name: &str) -> bool {
-        let check = self.components.get(name).and_then(|component| component.check.as_ref());
-        check.is_some_and(|check| {
-            !check.hysteresis.is_down() && check.hysteresis.undecided_since().is_some()
-        })
-    }
-
-    pub(crate) fn is_scheduled(&self, name: &str) -> bool {
-        let check = self.components.get(name).and_then(|component| component.check.as_ref());
-        check.is_some_and(|check| check.schedule.is_some())
-    }
-
-    /// How long a run of the component's check may take, and from when on it is slow.
-    pub(crate) fn limits(&self, name: &str) -> (Duration, Duration) {
-        let check = self.components.get(name).and_then(|component| component.check.as_ref());
-        let schedule = check.and_then(|check| check.schedule);
-        schedule.map_or((Duration::from_secs(5), Duration::from_secs(1)), |schedule| {
-            (schedule.timeout, schedule.degraded_after)
-        })
-    }
-
-    /// Those that something looks at in this boot, by name.
-    pub(crate) fn present(&self) -> impl Iterator<Item = &Component> {
-        self.components.values().filter(|component| component.is_present())
-    }
-
-    /// The system, in each window.
-    pub(crate) fn system_metrics<const N: usize>(
-        &self,
-        windows: [Window; N],
-        now: Moment,
-    ) -> [AvailabilityMetrics; N] {
-        let outages = metrics::outages(&self.system, now);
-        windows.map(|window| {
-            let span = window.span(self.system.origin(), now);
-            let mut checks = CheckCounts::default();
-            for component in self.components.values() {
-                checks += counts(component, window, span);
-            }
-            AvailabilityMetrics::of(&self.system, &outages, checks, span)
-        })
-    }
-
-    pub(crate) fn system_percentage(&self, window: Window, now: Moment) -> Option<f64> {
-        let span = window.span(self.system.origin(), now);
-        AvailabilityMetrics::of(&self.system, &[], CheckCounts::default(), span)
-            .availability_percentage
-    }
-
-    /// The system's time up to where nothing can change it any more.
-    pub(crate) fn system_seconds(&self, now: Moment) -> StateSeconds {
-        let critical = self.present().filter(|component| component.is_critical());
-        let until = critical.map(|component| component.final_until(now)).min().unwrap_or(now);
-        StateSeconds::of(self.system.life(until))
-    }
-
-    /// One component, in each window; `None` where it is not known.
-    pub(crate) fn component_metrics<const N: usize>(
-        &self,
-        name: &str,
-        windows: [Window; N],
-        now: Moment,
-    ) -> Option<[AvailabilityMetrics; N]> {
-        if name == PROCESS {
-            return Some(figures(&self.process, |_, _| CheckCounts::default(), windows, now));
-        }
-        Some(self.figures_of(self.components.get(name)?, windows, now))
-    }
-
-    pub(crate) fn figures_of<const N: usize>(
-        &self,
-        component: &Component,
-        windows: [Window; N],
-        now: Moment,
-    ) -> [AvailabilityMetrics; N] {
-        let checks = |window, span| counts(component, window, span);
-        figures(&component.timeline, checks, windows, now)
-    }
-
-    /// Incidents with their duration up to now, oldest first.
-    pub(crate) fn incidents(&self, window: Window, now: Moment) -> Vec<Incident> {
-        let span = window.span(Moment(i64::MIN), now.after(Duration::from_millis(1)));
-        let listed = self.incidents.iter().filter(|incident| incident.overlaps(span));
-        let mut listed: Vec<_> = listed.map(|incident| self.up_to_date(incident, now)).collect();
-        listed.sort_by(|a, b| a.id.cmp(&b.id));
-        listed
-    }
-
-    pub(crate) fn active_incidents(&self, now: Moment) -> Vec<Incident> {
-        let mut open: Vec<_> =
-            self.incidents.active().map(|incident| self.up_to_date(incident, now)).collect();
-        open.sort_by(|a, b| a.id.cmp(&b.id));
-        open
-    }
-
-    fn up_to_date(&self, incident: &Incident, now: Moment) -> Incident {
-        let mut incident = incident.clone();
-        if !incident.resolved {
-            incident.duration_seconds = self.duration_seconds(&incident, now);
-        }
-        incident
-    }
-
-    pub(crate) fn incident_log(&self) -> &IncidentLog {
-        &self.incidents
-    }
-}
-
-fn counts(component: &Component, window: Window, span: Span) -> CheckCounts {
-    if window == Window::ALL_TIME { component.checks.all() } else { component.checks.within(span) }
-}
-
-fn figures<const N: usize>(
-    timeline: &Timeline,
-    checks: impl Fn(Window, Span) -> CheckCounts,
-    windows: [Window; N],
-    now: Moment,
-) -> [AvailabilityMetrics; N] {
-    let outages = metrics::outages(timeline, now);
-    windows.map(|window| {
-        let span = window.span(timeline.origin(), now);
-        AvailabilityMetrics::of(timeline, &outages, checks(window, span), span)
-    })
 }
 
 #[cfg(test)]

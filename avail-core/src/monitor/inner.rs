@@ -258,8 +258,9 @@ impl Inner {
     }
 
     fn breaker_changed(&self, event: &BreakerEvent) {
-        self.update(|ledger, now| ledger.breaker_changed(event, now));
+        // First what happened, then what follows from it.
         self.announce(Event::BreakerChanged(event.clone()));
+        self.update(|ledger, now| ledger.breaker_changed(event, now));
     }
 
     /// Starts the tasks.

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::health::{FailureClass, HealthCheckResult};
+use crate::availability::{AvailabilityMetrics, Window};
+use crate::health::{HealthStatus, Probe, Schedule};
 
 const DB: &str = "db";
 

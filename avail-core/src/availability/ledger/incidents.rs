@@ -1,0 +1,110 @@
+//! When incidents begin and end.
+
+use std::sync::Arc;
+
+use super::fact::{Fact, Failure, IncidentStep};
+use super::{Ledger, PROCESS};
+use crate::availability::incident::{Incident, Severity};
+use crate::availability::moment::{Moment, Span};
+use crate::availability::timeline::ComponentState;
+use crate::breaker::BreakerEvent;
+use crate::health::FailureClass;
+
+impl Ledger {
+    pub(super) fn went_down(
+        &mut self,
+        name: &Arc<str>,
+        critical: bool,
+        since: Moment,
+        failure: Failure,
+        now: Moment,
+    ) {
+        let severity = if critical { Severity::Critical } else { Severity::Major };
+        if self.incidents.open_of(name).is_none() {
+            return self.open(name, severity, since, failure, now);
+        }
+        self.incidents.raise(name, severity);
+        if let Some(incident) = self.incidents.open_of_mut(name) {
+            failure.note_in(incident);
+        }
+        self.tell(name, IncidentStep::Raised, now);
+    }
+
+    pub(super) fn open(
+        &mut self,
+        name: &Arc<str>,
+        severity: Severity,
+        since: Moment,
+        failure: Failure,
+        now: Moment,
+    ) {
+        let reopened = self.incidents.open(name, severity, since, now);
+        if let Some(incident) = self.incidents.open_of_mut(name) {
+            failure.note_in(incident);
+        }
+        let step = if reopened { IncidentStep::Reopened } else { IncidentStep::Opened };
+        self.tell(name, step, now);
+    }
+
+    /// The check passes: the incident is over, unless a critical breaker keeps the component down.
+    pub(super) fn came_up(&mut self, name: &str, since: Moment) {
+        let held = self.components.get(name).and_then(|c| c.breaker.as_ref());
+        if held.is_some_and(|breaker| breaker.critical && !breaker.is_closed()) {
+            return;
+        }
+        if self.incidents.open_of(name).is_some_and(Incident::has_downtime) {
+            self.resolve(name, since);
+        }
+    }
+
+    pub(super) fn resolve(&mut self, name: &str, end: Moment) {
+        let Some(resolved) = self.incidents.resolve(name, end).cloned() else { return };
+        let seconds = self.duration_seconds(&resolved, end);
+        let incident = Incident { duration_seconds: seconds, ..resolved };
+        self.incidents.restore(incident.clone());
+        self.facts.push(Fact::Incident { step: IncidentStep::Resolved, incident });
+    }
+
+    /// Puts the component's open incident among the facts.
+    pub(super) fn tell(&mut self, name: &str, step: IncidentStep, now: Moment) {
+        let Some(incident) = self.incidents.open_of(name) else { return };
+        let incident = self.up_to_date(incident, now);
+        self.facts.push(Fact::Incident { step, incident });
+    }
+
+    pub(super) fn duration_seconds(&self, incident: &Incident, now: Moment) -> f64 {
+        let span = Span::new(incident.start(), incident.end().unwrap_or(now));
+        let timeline = if &*incident.component == PROCESS {
+            Some(&self.process)
+        } else {
+            self.components.get(&incident.component).map(|component| &component.timeline)
+        };
+        let millis = match timeline {
+            Some(timeline) if incident.has_downtime() => {
+                timeline.totals(span).of(ComponentState::Down)
+            }
+            _ => span.length(),
+        };
+        millis as f64 / 1000.0
+    }
+
+    /// An opening is noted in the open incident; where there is none it starts one.
+    pub(super) fn opened(
+        &mut self,
+        name: &Arc<str>,
+        critical: bool,
+        at: Moment,
+        event: &BreakerEvent,
+        now: Moment,
+    ) {
+        if let Some(incident) = self.incidents.open_of_mut(name) {
+            incident.failures += 1;
+            return;
+        }
+        let severity = if critical { Severity::Critical } else { Severity::Minor };
+        let error = format!("circuit breaker `{}` opened: {}", event.breaker, event.cause);
+        let class = Some(FailureClass::Open);
+        let failure = Failure { count: 1, class, error: Some(error) };
+        self.open(name, severity, at, failure, now);
+    }
+}

@@ -1,0 +1,171 @@
+//! What the history tells, and what is asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Ledger, PROCESS};
+use crate::availability::checks::CheckCounts;
+use crate::availability::component::Component;
+use crate::availability::incident::{Incident, IncidentLog};
+use crate::availability::metrics::{self, AvailabilityMetrics, StateSeconds, Window};
+use crate::availability::moment::{Moment, Span};
+use crate::availability::timeline::{ComponentState, Timeline};
+
+/// What the history tells, one record at a time.
+impl Ledger {
+    pub(crate) fn replay_state(
+        &mut self,
+        component: Option<&Arc<str>>,
+        at: Moment,
+        state: ComponentState,
+    ) {
+        match component {
+            None => self.system.set_from(at, state),
+            Some(name) => self.component(name, at).timeline.set_from(at, state),
+        };
+    }
+
+    pub(crate) fn replay_incident(&mut self, incident: Incident) {
+        self.incidents.restore(incident);
+    }
+
+    pub(crate) fn replay_checks(&mut self, name: &Arc<str>, at: Moment, counts: CheckCounts) {
+        self.component(name, at).checks.add(at, counts);
+    }
+}
+
+/// Questions.
+impl Ledger {
+    pub(crate) fn is_started(&self) -> bool {
+        self.started
+    }
+
+    pub(crate) fn has_open_incident(&self) -> bool {
+        self.incidents.active().next().is_some()
+    }
+
+    /// Failing, and not yet down.
+    pub(crate) fn is_undecided(&self, name: &str) -> bool {
+        let check = self.components.get(name).and_then(|component| component.check.as_ref());
+        check.is_some_and(|check| {
+            !check.hysteresis.is_down() && check.hysteresis.undecided_since().is_some()
+        })
+    }
+
+    pub(crate) fn is_scheduled(&self, name: &str) -> bool {
+        let check = self.components.get(name).and_then(|component| component.check.as_ref());
+        check.is_some_and(|check| check.schedule.is_some())
+    }
+
+    /// How long a run of the component's check may take, and from when on it is slow.
+    pub(crate) fn limits(&self, name: &str) -> (Duration, Duration) {
+        let check = self.components.get(name).and_then(|component| component.check.as_ref());
+        let schedule = check.and_then(|check| check.schedule);
+        schedule.map_or((Duration::from_secs(5), Duration::from_secs(1)), |schedule| {
+            (schedule.timeout, schedule.degraded_after)
+        })
+    }
+
+    /// Those that something looks at in this boot, by name.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &Component> {
+        self.components.values().filter(|component| component.is_present())
+    }
+
+    /// The system, in each window.
+    pub(crate) fn system_metrics<const N: usize>(
+        &self,
+        windows: [Window; N],
+        now: Moment,
+    ) -> [AvailabilityMetrics; N] {
+        let outages = metrics::outages(&self.system, now);
+        windows.map(|window| {
+            let span = window.span(self.system.origin(), now);
+            let mut checks = CheckCounts::default();
+            for component in self.components.values() {
+                checks += counts(component, window, span);
+            }
+            AvailabilityMetrics::of(&self.system, &outages, checks, span)
+        })
+    }
+
+    pub(crate) fn system_percentage(&self, window: Window, now: Moment) -> Option<f64> {
+        let span = window.span(self.system.origin(), now);
+        AvailabilityMetrics::of(&self.system, &[], CheckCounts::default(), span)
+            .availability_percentage
+    }
+
+    /// The system's time up to where nothing can change it any more.
+    pub(crate) fn system_seconds(&self, now: Moment) -> StateSeconds {
+        let critical = self.present().filter(|component| component.is_critical());
+        let until = critical.map(|component| component.final_until(now)).min().unwrap_or(now);
+        StateSeconds::of(self.system.life(until))
+    }
+
+    /// One component, in each window; `None` where it is not known.
+    pub(crate) fn component_metrics<const N: usize>(
+        &self,
+        name: &str,
+        windows: [Window; N],
+        now: Moment,
+    ) -> Option<[AvailabilityMetrics; N]> {
+        if name == PROCESS {
+            return Some(figures(&self.process, |_, _| CheckCounts::default(), windows, now));
+        }
+        Some(self.figures_of(self.components.get(name)?, windows, now))
+    }
+
+    pub(crate) fn figures_of<const N: usize>(
+        &self,
+        component: &Component,
+        windows: [Window; N],
+        now: Moment,
+    ) -> [AvailabilityMetrics; N] {
+        let checks = |window, span| counts(component, window, span);
+        figures(&component.timeline, checks, windows, now)
+    }
+
+    /// Incidents with their duration up to now, oldest first.
+    pub(crate) fn incidents(&self, window: Window, now: Moment) -> Vec<Incident> {
+        let span = window.span(Moment(i64::MIN), now.after(Duration::from_millis(1)));
+        let listed = self.incidents.iter().filter(|incident| incident.overlaps(span));
+        let mut listed: Vec<_> = listed.map(|incident| self.up_to_date(incident, now)).collect();
+        listed.sort_by(|a, b| a.id.cmp(&b.id));
+        listed
+    }
+
+    pub(crate) fn active_incidents(&self, now: Moment) -> Vec<Incident> {
+        let mut open: Vec<_> =
+            self.incidents.active().map(|incident| self.up_to_date(incident, now)).collect();
+        open.sort_by(|a, b| a.id.cmp(&b.id));
+        open
+    }
+
+    pub(super) fn up_to_date(&self, incident: &Incident, now: Moment) -> Incident {
+        let mut incident = incident.clone();
+        if !incident.resolved {
+            incident.duration_seconds = self.duration_seconds(&incident, now);
+        }
+        incident
+    }
+
+    pub(crate) fn incident_log(&self) -> &IncidentLog {
+        &self.incidents
+    }
+}
+
+fn counts(component: &Component, window: Window, span: Span) -> CheckCounts {
+    if window == Window::ALL_TIME { component.checks.all() } else { component.checks.within(span) }
+}
+
+fn figures<const N: usize>(
+    timeline: &Timeline,
+    checks: impl Fn(Window, Span) -> CheckCounts,
+    windows: [Window; N],
+    now: Moment,
+) -> [AvailabilityMetrics; N] {
+    let outages = metrics::outages(timeline, now);
+    windows.map(|window| {
+        let span = window.span(timeline.origin(), now);
+        AvailabilityMetrics::of(timeline, &outages, checks(window, span), span)
+    })
+}

@@ -54,6 +54,9 @@ fn report_hang(
     monitor.record(result);
 }
 
+/// No pause is longer, so that the moment at which it ends can be expressed.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Spreads what would fall together by up to a tenth to either side: a xorshift generator (Marsaglia,
 /// "Xorshift RNGs", 2003), seeded by the standard library's.
 struct Jitter {
@@ -70,7 +73,7 @@ impl Jitter {
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
         let unit = (self.state >> 11) as f64 / (1_u64 << 53) as f64;
-        pause.mul_f64(0.9 + 0.2 * unit)
+        pause.min(LONGEST).mul_f64(0.9 + 0.2 * unit)
     }
 }
 

@@ -35,6 +35,8 @@ const PULSE: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The same while something is down: if the process dies then, little of the downtime is forgotten.
 const HEARTBEAT_IN_INCIDENT: Duration = Duration::from_secs(1);
+/// How often the history is told how many checks have run: a crash forgets at most that much.
+const PROGRESS: Duration = Duration::from_secs(60);
 /// A heartbeat older than this means that the runtime is wedged.
 const WEDGED_AFTER: Duration = Duration::from_secs(30);
 /// How many results are kept in memory.
@@ -304,6 +306,7 @@ impl Inner {
         let mut ticks = interval(PULSE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told_at = self.clock.tick();
+        let mut progress_at = told_at;
         loop {
             ticks.tick().await;
             // Relaxed: a number that guards no other memory.
@@ -315,8 +318,11 @@ impl Inner {
             let heartbeat = if in_incident { HEARTBEAT_IN_INCIDENT } else { HEARTBEAT };
             if self.elapsed_since(told_at) >= heartbeat {
                 told_at = self.clock.tick();
-                self.tell_progress();
                 self.write(Record::Heartbeat);
+            }
+            if self.elapsed_since(progress_at) >= PROGRESS {
+                progress_at = self.clock.tick();
+                self.tell_progress();
             }
         }
     }

@@ -42,7 +42,8 @@ pub(crate) struct Tally {
 impl Tally {
     /// Whether `part` of the calls is at least the share `rate`.
     pub(crate) fn reaches(self, part: u64, rate: f64) -> bool {
-        self.calls > 0 && part as f64 >= rate * self.calls as f64
+        // A quotient, as the rate is one: 0.55 times 100 is more than 55 in binary.
+        self.calls > 0 && part as f64 / self.calls as f64 >= rate
     }
 }
 
@@ -342,6 +343,17 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn a_share_that_is_just_reached_is_reached() {
+        for percent in 1..=100_u32 {
+            let written = format!("{}.{:02}", percent / 100, percent % 100);
+            let rate: f64 = written.parse().expect("a number");
+            let tally = Tally { calls: 100, ..Tally::default() };
+            assert!(tally.reaches(u64::from(percent), rate), "{percent} of 100 is {rate}");
+            assert!(!tally.reaches(u64::from(percent) - 1, rate), "less than {rate}");
+        }
+    }
+
     fn a_result_of_an_earlier_epoch_finds_a_later_one_and_changes_nothing() {
         for window in [Window::of_calls(3), Window::of_time(Duration::from_secs(1))] {
             window.record(4, FAILED, || at(0));

@@ -100,7 +100,8 @@ pub(crate) struct Ring {
     head: AtomicU64,
     /// Epoch and mark: `epoch << 32 | bits`.
     cells: Box<[AtomicU64]>,
-    /// Epoch and failed calls in the ring; the same for slow ones.
+    /// Epoch and failed calls in the ring; the same for slow ones. The count is signed: of two calls
+    /// that follow each other in a cell, the second may be the first to say what it changed.
     failed: AtomicU64,
     slow: AtomicU64,
 }
@@ -136,12 +137,17 @@ fn may_take(word: u64, epoch: u32) -> bool {
     word == 0 || !is_later(epoch_of(word), epoch)
 }
 
-/// Adds to the word's count in `epoch`, unless it is of a later one.
-fn add_in(word: &AtomicU64, epoch: u32, delta: i64) {
+/// Adds to the word's signed count in `epoch`, unless it is of a later one.
+fn add_in(word: &AtomicU64, epoch: u32, delta: i32) {
     replace(word, |current| {
-        let count = count_in(current, epoch).saturating_add_signed(delta).min(COUNT);
-        may_take(current, epoch).then_some(tag(epoch) | count)
+        let count = (count_in(current, epoch) as u32).wrapping_add_signed(delta);
+        may_take(current, epoch).then_some(tag(epoch) | u64::from(count))
     });
+}
+
+/// A signed count; nothing where it is below zero for a moment.
+fn signed_count_in(word: u64, epoch: u32) -> u64 {
+    (count_in(word, epoch) as i32).max(0) as u64
 }
 
 impl Ring {
@@ -169,7 +175,7 @@ impl Ring {
             replace(&self.cells[place], |current| may_take(current, epoch).then_some(cell))?;
         let left = if epoch_of(before) == epoch { before } else { 0 };
         for (word, bit) in [(&self.failed, 2), (&self.slow, 4)] {
-            let delta = i64::from(cell & bit != 0) - i64::from(left & bit != 0);
+            let delta = i32::from(cell & bit != 0) - i32::from(left & bit != 0);
             if delta != 0 {
                 add_in(word, epoch, delta);
             }
@@ -179,7 +185,7 @@ impl Ring {
     }
 
     fn tally(&self, epoch: u32) -> Tally {
-        let count = |word: &AtomicU64| count_in(word.load(Relaxed), epoch);
+        let count = |word: &AtomicU64| signed_count_in(word.load(Relaxed), epoch);
         Tally {
             calls: count(&self.head).min(self.cells.len() as u64),
             failed: count(&self.failed),
@@ -437,6 +443,27 @@ mod tests {
             for window in [Window::of_calls(size), Window::of_time(Duration::from_secs(1))] {
                 let (mut epoch, mut of_epoch) = (u32::MAX - 3, Vec::new());
                 for &(mark, cleared) in &calls {
+    #[test]
+    fn threads_leave_no_failure_behind() {
+        for size in [1, 2, 3] {
+            let window = Window::of_calls(size);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        for call in 0..100_000 {
+                            window.record(3, if call % 2 == 0 { GOOD } else { FAILED }, || at(5));
+                        }
+                    });
+                }
+            });
+            (0..size).for_each(|_| {
+                window.record(3, GOOD, || at(5));
+            });
+            let expected = Tally { calls: u64::from(size), failed: 0, slow: 0 };
+            assert_eq!(window.tally(3, at(5)), expected);
+        }
+    }
+
                     if cleared {
                         epoch = epoch.wrapping_add(1);
                         of_epoch.clear();

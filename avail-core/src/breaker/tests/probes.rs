@@ -101,6 +101,20 @@ async fn a_forgotten_permit_can_not_wedge_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn beside_a_probe_whose_lease_never_ends_calls_are_rejected() {
+    let _isolated = isolated();
+    let breaker = breaker(config().probe_timeout(Duration::MAX));
+    breaker.trip();
+    advance(OPEN_TIME).await;
+    let probe = breaker.acquire().expect("a probe");
+    assert_eq!(retry_after(&breaker), None);
+    advance(Duration::from_secs(365 * 86_400)).await;
+    assert_eq!(retry_after(&breaker), None);
+    probe.success();
+    assert_eq!(breaker.state(), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_lease_can_be_set() {
     let _isolated = isolated();
     let breaker = breaker(config().probe_timeout(Duration::from_secs(5)));

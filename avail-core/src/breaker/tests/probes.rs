@@ -133,10 +133,15 @@ async fn settings_written_past_the_builder_can_not_wedge_it() {
     wild.success_threshold = u32::MAX;
     wild.half_open_max_calls = 0;
     wild.probe_timeout = Some(Duration::ZERO);
+    wild.jitter = Some(5.0);
+    wild.window = RateWindow::Calls(u32::MAX);
+    wild.failure_rate = Some(0.5);
     let breaker = CircuitBreaker::new("storage", wild);
+    assert_eq!(breaker.config().window, RateWindow::Calls(1_000_000));
     succeed(&breaker);
     breaker.trip();
-    advance(OPEN_TIME).await;
+    assert!(retry_after(&breaker) <= Some(OPEN_TIME * 2));
+    advance(OPEN_TIME * 2).await;
     let probe = breaker.acquire().expect("at least one probe");
     probe.success();
     let limit = breaker.config().success_threshold;

@@ -416,7 +416,7 @@ impl Machine {
         let window = self.windows.current();
         let mut tally = window.map_or_else(Tally::default, |window| window.tally(epoch, now));
         if self.duties().has(Duties::IN_FLIGHT) {
-            let overdue = self.in_flight.overdue(&self.rules, now);
+            let overdue = self.in_flight.overdue(epoch, &self.rules, now);
             tally.calls += overdue;
             tally.slow += overdue;
         }

@@ -73,7 +73,7 @@ impl std::fmt::Debug for Inner {
 impl Permit {
     pub(super) fn new(breaker: Arc<Inner>, ticket: Ticket) -> Self {
         let (duties, started) = (breaker.machine.duties(), breaker.clock.now());
-        breaker.enter(duties, started);
+        breaker.enter(ticket, duties, started);
         let born_in_panic = std::thread::panicking();
         Permit { breaker, ticket, duties, started, born_in_panic, running: false, settled: false }
     }
@@ -178,7 +178,7 @@ impl<'a> Guard<'a> {
     fn start(&mut self) {
         let now = self.breaker.clock.now();
         self.started = Some(now);
-        self.breaker.enter(self.duties, now);
+        self.breaker.enter(self.ticket, self.duties, now);
     }
 
     /// Runs the operation's code under watch: a panic in it is the operation's.

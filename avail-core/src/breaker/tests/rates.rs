@@ -304,6 +304,21 @@ async fn calls_that_hang_open_it_where_they_count_while_they_are_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_that_hang_since_an_earlier_epoch_are_in_no_rate() {
+    let _isolated = isolated();
+    let breaker = breaker(slowness().min_calls(3).slow_in_flight(true));
+    let hung: Vec<_> = (0..3).map(|_| breaker.acquire().expect("closed")).collect();
+    advance(OPEN_TIME).await;
+    drop(breaker.acquire());
+    assert_eq!(breaker.state(), CircuitState::Open);
+    advance(OPEN_TIME).await;
+    (0..10).for_each(|_| succeed(&breaker));
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    hung.into_iter().for_each(Permit::success);
+    assert_eq!((breaker.state(), breaker.metrics().calls.stale), (CircuitState::Closed, 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_window_is_empty_after_every_change() {
     let _isolated = isolated();
     for config in [rates(), rates().window(Duration::from_secs(1_000))] {

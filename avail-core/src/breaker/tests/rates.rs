@@ -381,6 +381,17 @@ async fn a_jitter_can_be_repeated_and_stays_within_its_bounds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn small_seeds_spread_the_first_opening_as_well() {
+    let _isolated = isolated();
+    let mut short = 0;
+    for seed in 0..40 {
+        let breaker = breaker(config().jitter(0.5).jitter_seed(seed));
+        short += usize::from(open_times(&breaker, 1).await[0] < 10.0);
+    }
+    assert!((10..=30).contains(&short), "{short} of 40 are shorter");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_growing_opening_is_spread_by_a_tenth_unless_told_otherwise() {
     let _isolated = isolated();
     let breaker = breaker(config().backoff(2.0).max_timeout(OPEN_TIME));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::{CancelFailure, CircuitBreakerConfig, RateWindow};
+use super::config::{CancelFailure, CircuitBreakerConfig, RateWindow, WINDOW_LIMIT};
 use super::state::PROBE_LIMIT;
 
 /// Builds a [`CircuitBreakerConfig`]; each setter is named as its attribute key.
@@ -198,7 +198,7 @@ impl CircuitBreakerConfig {
             RateWindow::Time(length) => above_zero("window", Some(length)),
             RateWindow::Calls(calls) => {
                 at_least_one("window", calls)?;
-                at_most("window", calls, 1_000_000)?;
+                at_most("window", calls, WINDOW_LIMIT)?;
                 if self.has_rates() { at_most("min_calls", self.min_calls, calls) } else { Ok(()) }
             }
         }

@@ -236,9 +236,16 @@ impl CircuitBreakerConfig {
         self.half_open_max_calls = self.half_open_max_calls.clamp(1, PROBE_LIMIT);
         self.probe_timeout = self.probe_timeout.filter(|timeout| !timeout.is_zero());
         self.backoff = if self.backoff >= 1.0 { self.backoff } else { 1.0 };
+        self.jitter = self.jitter.filter(|share| (0.0..1.0).contains(share));
+        if let RateWindow::Calls(calls) = &mut self.window {
+            *calls = (*calls).clamp(1, WINDOW_LIMIT);
+        }
         self
     }
 }
+
+/// The largest number of calls in a window.
+pub(super) const WINDOW_LIMIT: u32 = 1_000_000;
 
 /// Longer than anything runs: what an open time that can't be expressed becomes.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

@@ -436,7 +436,7 @@ impl Machine {
         let window = self.windows.current();
         let mut tally = window.map_or_else(Tally::default, |window| window.tally(epoch, now));
         if self.duties().has(Duties::IN_FLIGHT) {
-            let overdue = self.in_flight.overdue(&self.rules, now);
+            let overdue = self.in_flight.overdue(epoch, &self.rules, now);
             tally.calls += overdue;
             tally.slow += overdue;
         }
@@ -594,7 +594,13 @@ fn is_shadow(word: Word) -> Option<bool> {
     }
 }
 
-/// What the jitter's generator starts from; never zero.
+/// What the jitter's generator starts from; never zero. Mixed, since from small numbers it draws
+/// small ones first (the finalizer of SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom
+/// number generators", 2014).
 fn seed(config: &CircuitBreakerConfig) -> u64 {
-    config.jitter_seed.unwrap_or_else(|| RandomState::new().hash_one(0)) | 1
+    let seed = config.jitter_seed.unwrap_or_else(|| RandomState::new().hash_one(0));
+    let mixed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (mixed ^ mixed >> 31) | 1
 }

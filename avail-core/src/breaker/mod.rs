@@ -493,10 +493,10 @@ impl Inner {
     }
 
     /// A call has begun that may have to be known while it is under way.
-    fn enter(&self, duties: Duties, now: Tick) {
+    fn enter(&self, ticket: Ticket, duties: Duties, now: Tick) {
         if duties.has(Duties::IN_FLIGHT) {
             self.machine.look_at_overdue(now);
-            self.machine.in_flight().enter(now);
+            self.machine.in_flight().enter(ticket.epoch(), now);
             self.deliver();
         }
     }
@@ -515,7 +515,7 @@ impl Inner {
             now
         };
         if let Some(started) = started.filter(|_| duties.has(Duties::IN_FLIGHT)) {
-            self.machine.in_flight().leave(started);
+            self.machine.in_flight().leave(ticket.epoch(), started);
         }
         let slow = match end {
             End::Timeout | End::CancelledOverdue => true,
@@ -530,9 +530,9 @@ impl Inner {
     /// The call has to be timed from now on.
     #[cold]
     #[inline(never)]
-    fn start(&self, duties: Duties) -> Tick {
+    fn start(&self, ticket: Ticket, duties: Duties) -> Tick {
         let now = self.clock.now();
-        self.enter(duties, now);
+        self.enter(ticket, duties, now);
         now
     }
 

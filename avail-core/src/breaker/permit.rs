@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+#[cfg(feature = "tower")]
 use std::time::Duration;
 
 use super::error::CircuitBreakerError;
@@ -74,7 +75,7 @@ impl std::fmt::Debug for Inner {
 impl Permit {
     pub(super) fn new(breaker: Arc<Inner>, ticket: Ticket) -> Self {
         let (duties, started) = (breaker.machine.duties(), breaker.clock.now());
-        breaker.enter(duties, started);
+        breaker.enter(ticket, duties, started);
         let born_in_panic = std::thread::panicking();
         Permit { breaker, ticket, duties, started, born_in_panic, running: false, settled: false }
     }
@@ -171,7 +172,7 @@ impl<'a> Guard<'a> {
         let mut guard = Self::untimed(breaker, ticket);
         let duties = guard.duties;
         if ticket.lease.is_some() || duties.has(Duties::LATENCY) {
-            guard.started = Some(breaker.start(duties));
+            guard.started = Some(breaker.start(guard.ticket, duties));
         }
         guard
     }
@@ -195,7 +196,7 @@ impl<'a> Guard<'a> {
         let mut guard = Self::untimed(breaker, Ticket::closed(word));
         let duties = guard.duties;
         if duties.has(Duties::LATENCY) {
-            guard.started = Some(breaker.start(duties));
+            guard.started = Some(breaker.start(guard.ticket, duties));
         }
         guard
     }
@@ -213,7 +214,7 @@ impl<'a> Guard<'a> {
     fn poll<R>(&mut self, poll: impl FnOnce() -> Poll<R>) -> Poll<R> {
         let polled = self.watch(poll);
         if polled.is_pending() && self.started.is_none() {
-            self.started = Some(self.breaker.start(self.duties));
+            self.started = Some(self.breaker.start(self.ticket, self.duties));
         }
         polled
     }
@@ -255,7 +256,7 @@ impl<'a> Guard<'a> {
     #[inline(never)]
     fn waits(&mut self, context: &mut Context<'_>) -> bool {
         if self.started.is_none() {
-            self.started = Some(self.breaker.start(self.duties));
+            self.started = Some(self.breaker.start(self.ticket, self.duties));
         }
         if !self.duties.has(Duties::TIMEOUT) {
             return false;

@@ -185,34 +185,36 @@ impl Windows {
     }
 }
 
-/// When the calls began that are under way, and how many began then.
+/// In which epoch and when the calls began that are under way, and how many began then.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
-    began: std::sync::Mutex<BTreeMap<Tick, u64>>,
+    began: std::sync::Mutex<BTreeMap<(u32, Tick), u64>>,
 }
 
 impl InFlight {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Tick, u64>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(u32, Tick), u64>> {
         self.began.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(crate) fn enter(&self, began: Tick) {
-        *self.lock().entry(began).or_default() += 1;
+    pub(crate) fn enter(&self, epoch: u32, began: Tick) {
+        *self.lock().entry((epoch, began)).or_default() += 1;
     }
 
-    pub(crate) fn leave(&self, began: Tick) {
+    pub(crate) fn leave(&self, epoch: u32, began: Tick) {
         let mut all = self.lock();
-        if let Some(calls) = all.get_mut(&began) {
+        if let Some(calls) = all.get_mut(&(epoch, began)) {
             *calls -= 1;
             if *calls == 0 {
-                all.remove(&began);
+                all.remove(&(epoch, began));
             }
         }
     }
 
-    /// How many are slow already.
-    pub(crate) fn overdue(&self, rules: &Rules, now: Tick) -> u64 {
+    /// How many of this epoch are slow already.
+    pub(crate) fn overdue(&self, epoch: u32, rules: &Rules, now: Tick) -> u64 {
         let all = self.lock();
-        all.iter().take_while(|(began, _)| rules.is_slow(now.since(**began))).map(|(_, n)| n).sum()
+        let of_epoch = all.range((epoch, Tick::from_nanos(0))..=(epoch, now));
+        let slow = of_epoch.take_while(|((_, began), _)| rules.is_slow(now.since(*began)));
+        slow.map(|(_, calls)| calls).sum()
     }
 }

@@ -12,6 +12,8 @@ mod machine;
 mod overrides;
 #[cfg(feature = "test-util")]
 mod probes;
+#[cfg(feature = "test-util")]
+mod rates;
 mod threads;
 
 use std::time::Duration;

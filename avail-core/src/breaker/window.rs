@@ -42,7 +42,8 @@ pub(crate) struct Tally {
 impl Tally {
     /// Whether `part` of the calls is at least the share `rate`.
     pub(crate) fn reaches(self, part: u64, rate: f64) -> bool {
-        self.calls > 0 && part as f64 >= rate * self.calls as f64
+        // A quotient, as the rate is one: 0.55 times 100 is more than 55 in binary.
+        self.calls > 0 && part as f64 / self.calls as f64 >= rate
     }
 }
 
@@ -99,7 +100,8 @@ pub(crate) struct Ring {
     head: AtomicU64,
     /// Epoch and mark: `epoch << 32 | bits`.
     cells: Box<[AtomicU64]>,
-    /// Epoch and failed calls in the ring; the same for slow ones.
+    /// Epoch and failed calls in the ring; the same for slow ones. The count is signed: of two calls
+    /// that follow each other in a cell, the second may be the first to say what it changed.
     failed: AtomicU64,
     slow: AtomicU64,
 }
@@ -135,12 +137,17 @@ fn may_take(word: u64, epoch: u32) -> bool {
     word == 0 || !is_later(epoch_of(word), epoch)
 }
 
-/// Adds to the word's count in `epoch`, unless it is of a later one.
-fn add_in(word: &AtomicU64, epoch: u32, delta: i64) {
+/// Adds to the word's signed count in `epoch`, unless it is of a later one.
+fn add_in(word: &AtomicU64, epoch: u32, delta: i32) {
     replace(word, |current| {
-        let count = count_in(current, epoch).saturating_add_signed(delta).min(COUNT);
-        may_take(current, epoch).then_some(tag(epoch) | count)
+        let count = (count_in(current, epoch) as u32).wrapping_add_signed(delta);
+        may_take(current, epoch).then_some(tag(epoch) | u64::from(count))
     });
+}
+
+/// A signed count; nothing where it is below zero for a moment.
+fn signed_count_in(word: u64, epoch: u32) -> u64 {
+    (count_in(word, epoch) as i32).max(0) as u64
 }
 
 impl Ring {
@@ -168,7 +175,7 @@ impl Ring {
             replace(&self.cells[place], |current| may_take(current, epoch).then_some(cell))?;
         let left = if epoch_of(before) == epoch { before } else { 0 };
         for (word, bit) in [(&self.failed, 2), (&self.slow, 4)] {
-            let delta = i64::from(cell & bit != 0) - i64::from(left & bit != 0);
+            let delta = i32::from(cell & bit != 0) - i32::from(left & bit != 0);
             if delta != 0 {
                 add_in(word, epoch, delta);
             }
@@ -178,9 +185,9 @@ impl Ring {
     }
 
     fn tally(&self, epoch: u32) -> Tally {
-        let count = |word: &AtomicU64| count_in(word.load(Relaxed), epoch);
+        let count = |word: &AtomicU64| signed_count_in(word.load(Relaxed), epoch);
         Tally {
-            calls: count(&self.head).min(self.cells.len() as u64),
+            calls: count_in(self.head.load(Relaxed), epoch).min(self.cells.len() as u64),
             failed: count(&self.failed),
             slow: count(&self.slow),
         }
@@ -201,7 +208,7 @@ pub(crate) struct Wheel {
 /// at most a tenth more.
 const BUCKETS: usize = 11;
 
-/// Each word: `epoch (12 bits) | slice (20 bits) | count (32 bits)`.
+/// Each word: `epoch (12 bits) | turn (24 bits) | count (28 bits)`.
 #[derive(Debug)]
 struct Bucket {
     calls: AtomicU64,
@@ -209,29 +216,40 @@ struct Bucket {
     slow: AtomicU64,
 }
 
-/// The upper half of a bucket's words.
+/// The upper part of a bucket's words: the epoch, and how often the wheel has gone round.
 #[derive(Clone, Copy)]
 struct Stamp {
     epoch: u32,
-    slice: u64,
+    turn: u64,
 }
 
 impl Stamp {
-    const SLICE: u32 = (1 << 20) - 1;
+    const COUNT: u64 = (1 << 28) - 1;
+    const TURN: u64 = (1 << 24) - 1;
+    const EPOCH: u64 = (1 << 12) - 1;
 
-    fn bits(self) -> u64 {
-        let slice = self.slice as u32 & Self::SLICE;
-        tag((self.epoch & 0xfff) << 20 | slice)
+    fn new(epoch: u32, slice: u64) -> Self {
+        Stamp { epoch, turn: slice / BUCKETS as u64 }
     }
 
-    /// Whether a word is of a later epoch, or of a later slice of this one.
+    fn bits(self) -> u64 {
+        (u64::from(self.epoch) & Self::EPOCH) << 52 | (self.turn & Self::TURN) << 28
+    }
+
+    /// The word's count, if it is of this epoch and turn.
+    fn count_of(self, word: u64) -> u64 {
+        if word & !Self::COUNT == self.bits() { word & Self::COUNT } else { 0 }
+    }
+
+    /// Whether a word is of a later turn, or of a later epoch in this one.
+    ///
+    /// Of a little later, that is: no call is far behind the others, and a word that nobody has
+    /// written for ages may have any number.
     fn is_before(self, word: u64) -> bool {
-        let (own, other) = (epoch_of(self.bits()), epoch_of(word));
-        let epochs = (other >> 20).wrapping_sub(own >> 20) & 0xfff;
-        let slices = (other & Self::SLICE).wrapping_sub(own & Self::SLICE) & Self::SLICE;
-        match epochs {
-            0 => slices != 0 && slices < 1 << 19,
-            later => later < 1 << 11,
+        let later = |shift: u32, mask| (word >> shift).wrapping_sub(self.bits() >> shift) & mask;
+        match later(28, Self::TURN) {
+            0 => (1..1 << 6).contains(&later(52, Self::EPOCH)),
+            turns => turns < 1 << 10,
         }
     }
 }
@@ -256,7 +274,7 @@ impl Wheel {
 
     fn record(&self, epoch: u32, mark: Mark, now: Tick) -> Option<Tally> {
         let slice = self.slice(now);
-        let stamp = Stamp { epoch, slice };
+        let stamp = Stamp::new(epoch, slice);
         let bucket = &self.buckets[(slice % BUCKETS as u64) as usize];
         bucket.add(&bucket.calls, stamp)?;
         if mark.failed {
@@ -266,7 +284,7 @@ impl Wheel {
             bucket.add(&bucket.slow, stamp)?;
         }
         if mark.is_bad() {
-            self.last_bad.store(slice, Relaxed);
+            self.last_bad.fetch_max(slice, Relaxed);
         }
         // Without a bad call in the window there is nothing to add up.
         let since_bad = slice.saturating_sub(self.last_bad.load(Relaxed));
@@ -277,12 +295,9 @@ impl Wheel {
         let mut tally = Tally::default();
         for back in 0..BUCKETS as u64 {
             let Some(slice) = now.checked_sub(back) else { break };
-            let stamp = Stamp { epoch, slice };
+            let stamp = Stamp::new(epoch, slice);
             let bucket = &self.buckets[(slice % BUCKETS as u64) as usize];
-            let count = |word: &AtomicU64| {
-                let word = word.load(Relaxed);
-                if word & !COUNT == stamp.bits() { word & COUNT } else { 0 }
-            };
+            let count = |word: &AtomicU64| stamp.count_of(word.load(Relaxed));
             tally.calls += count(&bucket.calls);
             tally.failed += count(&bucket.failed);
             tally.slow += count(&bucket.slow);
@@ -295,8 +310,7 @@ impl Bucket {
     /// Adds one to the word, taking it over from the past; `None` where it is of the future.
     fn add(&self, word: &AtomicU64, stamp: Stamp) -> Option<u64> {
         replace(word, |current| {
-            let count = if current & !COUNT == stamp.bits() { current & COUNT } else { 0 };
-            let next = stamp.bits() | (count + 1).min(COUNT);
+            let next = stamp.bits() | (stamp.count_of(current) + 1).min(Stamp::COUNT);
             (current == 0 || !stamp.is_before(current)).then_some(next)
         })
     }
@@ -327,6 +341,17 @@ mod tests {
 
     fn any_mark() -> impl Strategy<Value = Mark> {
         (any::<bool>(), any::<bool>()).prop_map(|(failed, slow)| Mark { failed, slow })
+    }
+
+    #[test]
+    fn a_share_that_is_just_reached_is_reached() {
+        for percent in 1..=100_u32 {
+            let written = format!("{}.{:02}", percent / 100, percent % 100);
+            let rate: f64 = written.parse().expect("a number");
+            let tally = Tally { calls: 100, ..Tally::default() };
+            assert!(tally.reaches(u64::from(percent), rate), "{percent} of 100 is {rate}");
+            assert!(!tally.reaches(u64::from(percent) - 1, rate), "less than {rate}");
+        }
     }
 
     #[test]
@@ -361,6 +386,45 @@ mod tests {
     }
 
     #[test]
+    fn a_wheel_that_stood_still_counts_what_comes_next() {
+        const HOUR: u64 = 3_600_000;
+        let day = |days: u64| days * 24 * HOUR;
+        for idle in [1_100, HOUR, 15 * HOUR, 28 * HOUR, 30 * HOUR, day(7), day(90), day(400)] {
+            let window = Window::of_time(Duration::from_secs(1));
+            (0..BUCKETS as u64).for_each(|slice| {
+                window.record(0, FAILED, || at(slice * 100));
+            });
+            let later = 1_000 + idle;
+            let expected = Tally { calls: 1, failed: 1, slow: 0 };
+            assert_eq!(window.record(0, FAILED, || at(later)), Some(expected), "{idle} ms");
+        }
+    }
+
+    #[test]
+    fn after_a_day_of_health_a_wheel_counts_failures() {
+        let window = Window::of_time(Duration::from_secs(1));
+        (0..BUCKETS as u64).for_each(|slice| {
+            window.record(0, FAILED, || at(slice * 100));
+        });
+        let slices = 20 * 3_600 * 10;
+        (BUCKETS as u64..slices).for_each(|slice| {
+            window.record(0, GOOD, || at(slice * 100));
+        });
+        let tally = window.record(0, FAILED, || at(slices * 100)).expect("a bad call");
+        assert_eq!((tally.calls, tally.failed), (BUCKETS as u64, 1));
+    }
+
+    #[test]
+    fn a_wheel_counts_however_many_epochs_have_gone_by() {
+        for later in [1, 100, 2_000, 2_049, 4_000, 100_000] {
+            let window = Window::of_time(Duration::from_secs(1));
+            window.record(7, FAILED, || at(0));
+            let expected = Tally { calls: 1, failed: 1, slow: 0 };
+            assert_eq!(window.record(7 + later, FAILED, || at(0)), Some(expected), "{later}");
+        }
+    }
+
+    #[test]
     fn threads_lose_no_call() {
         let (calls, threads) = (10_000_u32, 4);
         for window in [Window::of_calls(100_000), Window::of_time(Duration::from_secs(100))] {
@@ -375,6 +439,27 @@ mod tests {
             });
             let calls = u64::from(calls * threads);
             let expected = Tally { calls, failed: calls / 2, slow: 0 };
+            assert_eq!(window.tally(3, at(5)), expected);
+        }
+    }
+
+    #[test]
+    fn threads_leave_no_failure_behind() {
+        for size in [1, 2, 3] {
+            let window = Window::of_calls(size);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        for call in 0..100_000 {
+                            window.record(3, if call % 2 == 0 { GOOD } else { FAILED }, || at(5));
+                        }
+                    });
+                }
+            });
+            (0..size).for_each(|_| {
+                window.record(3, GOOD, || at(5));
+            });
+            let expected = Tally { calls: u64::from(size), failed: 0, slow: 0 };
             assert_eq!(window.tally(3, at(5)), expected);
         }
     }

@@ -109,8 +109,15 @@ impl Machine {
         let (shown, ended) = self.shown(&cold, now);
         let moved = shown.effective_state() != self.load().effective_state();
         let automatic = shown.active_override().is_none();
+        // A lease that has ended unnoticed re-opened it then: since that moment no state is counted,
+        // so that no figure shrinks when it is noticed.
+        let lease = Tick::from_nanos(self.first_lease.load(Ordering::Relaxed));
         let mut spent = cold.spent;
-        spent[self.load().effective_state() as usize] += now.since(cold.since);
+        let met = ended.unwrap_or(lease).min(now).since(cold.since);
+        spent[self.load().effective_state() as usize] += met;
+        if let Some(ended) = ended {
+            spent[shown.effective_state() as usize] += now.since(ended.max(cold.since));
+        }
         Observation {
             state: shown.effective_state(),
             since: ended.filter(|_| moved).unwrap_or(cold.since),

@@ -122,7 +122,9 @@ impl Transition<'_> {
 
     pub(super) fn take_slot(&mut self) -> Option<Ticket> {
         let next = self.word.probe_admitted(self.cold.config.half_open_max_calls)?;
+        // Before the end of time, which stands for no lease at all.
         let lease = self.at.after(self.cold.config.probe_lease());
+        let lease = lease.min(Tick::from_nanos(NEVER - 1));
         self.cold.leases.push(lease);
         self.show_first_lease();
         self.publish(next);

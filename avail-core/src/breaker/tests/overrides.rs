@@ -111,3 +111,26 @@ async fn calls_under_way_count_for_nothing_once_an_override_comes_or_goes() {
     during.failure();
     assert_eq!((breaker.state(), breaker.metrics().calls.stale), (CircuitState::Closed, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_in_a_state_never_shrinks_when_an_end_is_noticed_late() {
+    let _isolated = isolated();
+    let forced = breaker(config());
+    forced.set_override(Override::ForcedOpen, for_a_while(Duration::from_secs(60)));
+    advance(Duration::from_secs(100)).await;
+    let before = forced.metrics().state_seconds;
+    assert_eq!((before.open, before.closed), (60.0, 40.0));
+    succeed(&forced);
+    assert_eq!(forced.metrics().state_seconds, before);
+
+    let probed = breaker(config());
+    probed.trip();
+    advance(OPEN_TIME).await;
+    let _hung = probed.acquire().expect("a probe");
+    advance(LEASE + Duration::from_secs(5)).await;
+    let before = probed.metrics().state_seconds;
+    assert_eq!((before.open, before.half_open), (10.0, 60.0));
+    probed.acquire().expect_err("it re-opened five seconds ago");
+    let after = probed.metrics().state_seconds;
+    assert_eq!((after.open, after.half_open), (15.0, 60.0));
+}

@@ -101,6 +101,20 @@ async fn a_forgotten_permit_can_not_wedge_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn beside_a_probe_whose_lease_never_ends_calls_are_rejected() {
+    let _isolated = isolated();
+    let breaker = breaker(config().probe_timeout(Duration::MAX));
+    breaker.trip();
+    advance(OPEN_TIME).await;
+    let probe = breaker.acquire().expect("a probe");
+    assert_eq!(retry_after(&breaker), None);
+    advance(Duration::from_secs(365 * 86_400)).await;
+    assert_eq!(retry_after(&breaker), None);
+    probe.success();
+    assert_eq!(breaker.state(), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_lease_can_be_set() {
     let _isolated = isolated();
     let breaker = breaker(config().probe_timeout(Duration::from_secs(5)));
@@ -119,10 +133,15 @@ async fn settings_written_past_the_builder_can_not_wedge_it() {
     wild.success_threshold = u32::MAX;
     wild.half_open_max_calls = 0;
     wild.probe_timeout = Some(Duration::ZERO);
+    wild.jitter = Some(5.0);
+    wild.window = RateWindow::Calls(u32::MAX);
+    wild.failure_rate = Some(0.5);
     let breaker = CircuitBreaker::new("storage", wild);
+    assert_eq!(breaker.config().window, RateWindow::Calls(1_000_000));
     succeed(&breaker);
     breaker.trip();
-    advance(OPEN_TIME).await;
+    assert!(retry_after(&breaker) <= Some(OPEN_TIME * 2));
+    advance(OPEN_TIME * 2).await;
     let probe = breaker.acquire().expect("at least one probe");
     probe.success();
     let limit = breaker.config().success_threshold;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::Inner;
+use super::inner::Inner;
 use super::overrides::{Mode, ParseModeError};
 
 /// The environment variable that sets the mode at startup.

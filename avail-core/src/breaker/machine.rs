@@ -8,8 +8,17 @@
 //!
 //! The streak is written without the lock by calls that end while it is closed. It carries its
 //! epoch, which moves with the word's, so that the end of a call can't touch another epoch's.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `admit` | what happens when a call comes |
+//! | `settle` | what happens when it ends |
+//! | `transition` | what is done under the lock |
+//! | `control` | what operators do, and what is shown |
 
+mod admit;
 mod control;
+mod settle;
 mod transition;
 
 use std::collections::VecDeque;
@@ -21,10 +30,9 @@ use self::transition::Transition;
 use super::config::CircuitBreakerConfig;
 use super::error::OpenReason;
 use super::events::Cause;
-use super::overrides::{ActiveOverride, Mode, Override};
+use super::overrides::{ActiveOverride, Mode};
 use super::rules::{Duties, InFlight, Rules, Windows};
 use super::state::{CircuitState, Word};
-use super::window::{Mark, Tally};
 use crate::clock::Tick;
 use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
 
@@ -261,313 +269,6 @@ impl Machine {
         Word::from_bits(self.word.load(Ordering::Acquire))
     }
 
-    /// The word, if it is closed and nothing else: one acquire load.
-    #[inline]
-    pub(crate) fn closed_word(&self) -> Option<Word> {
-        let word = self.load();
-        word.is_plainly_closed().then_some(word)
-    }
-
-    /// The closed path.
-    #[inline]
-    pub(crate) fn admit_closed(&self) -> Option<Ticket> {
-        self.closed_word().map(Ticket::closed)
-    }
-
-    /// Every other path.
-    pub(crate) fn admit(&self, now: Tick) -> Result<Ticket, Rejection> {
-        loop {
-            if let Some(decided) = self.try_admit(now) {
-                return decided;
-            }
-        }
-    }
-
-    /// `None`: the breaker has moved on meanwhile.
-    fn try_admit(&self, now: Tick) -> Option<Result<Ticket, Rejection>> {
-        let word = self.load();
-        match (word.active_override(), word.state()) {
-            (Some(over), _) => self.admit_overridden(word, over, now),
-            (None, CircuitState::Closed) => Some(Ok(Ticket { word, lease: None })),
-            (None, CircuitState::Open) => self.admit_open(word, now),
-            (None, CircuitState::HalfOpen) => self.admit_half_open(word, now),
-        }
-    }
-
-    fn admit_overridden(
-        &self,
-        word: Word,
-        over: Override,
-        now: Tick,
-    ) -> Option<Result<Ticket, Rejection>> {
-        // Acquire: pairs with the Release in `drop_own_override`, so that an end which was taken
-        // away is not believed beside the word of the override that had it.
-        let until = self.override_until.load(Ordering::Acquire);
-        if over != Override::ForcedOpen && now.as_nanos() < until {
-            let ticket = Ticket { word, lease: None };
-            return (self.load() == word).then_some(Ok(ticket));
-        }
-        let transition = self.transition(word, now)?;
-        let until = transition.override_until();
-        let reason =
-            transition.cold.own.as_ref().map_or_else(|| "".into(), |own| own.reason.clone());
-        (over == Override::ForcedOpen).then(|| {
-            Err(Rejection {
-                reason: OpenReason::Forced { reason },
-                retry_after: until.map(|until| until.since(now)),
-                state: RejectedBy::ForcedOpen,
-            })
-        })
-    }
-
-    fn admit_open(&self, word: Word, now: Tick) -> Option<Result<Ticket, Rejection>> {
-        if let Some(rejection) = self.still_open(word, now) {
-            return Some(Err(rejection));
-        }
-        let mut transition = self.transition(word, now)?;
-        if now < transition.cold.open_until {
-            return None;
-        }
-        if self.is_supervised(now) && transition.cold.config.recovery_check.is_some() {
-            return Some(Err(Rejection {
-                reason: OpenReason::AwaitingRecoveryCheck,
-                retry_after: None,
-                state: RejectedBy::AwaitingCheck,
-            }));
-        }
-        transition.to(CircuitState::HalfOpen, Cause::OpenTimeOver);
-        transition.take_slot().map(Ok)
-    }
-
-    /// The rejection of an open breaker, without the lock: what it says is written before the word
-    /// that opens it, and belongs to it while the word stays.
-    fn still_open(&self, word: Word, now: Tick) -> Option<Rejection> {
-        // Acquire, so that the word is not read again before them.
-        let until = Tick::from_nanos(self.open_until.load(Ordering::Acquire));
-        let reason = OpenReason::from_bits(self.open_reason.load(Ordering::Acquire))?;
-        (now < until && self.load() == word).then(|| Rejection {
-            reason,
-            retry_after: Some(until.since(now)),
-            state: RejectedBy::Open,
-        })
-    }
-
-    fn is_supervised(&self, now: Tick) -> bool {
-        // Relaxed: a time that guards no other memory.
-        now.as_nanos() < self.supervised_until.load(Ordering::Relaxed)
-    }
-
-    fn admit_half_open(&self, word: Word, now: Tick) -> Option<Result<Ticket, Rejection>> {
-        // Relaxed: a lease of these probes or of later ones; and where a change is under way that
-        // takes them all back, the lock is waited for.
-        let lease = self.first_lease.load(Ordering::Relaxed);
-        let all_under_way = word.in_flight() >= self.rules.half_open_max_calls();
-        if all_under_way && now.as_nanos() < lease && lease != NEVER {
-            return Some(Err(Rejection {
-                reason: OpenReason::ProbesInFlight,
-                retry_after: None,
-                state: RejectedBy::HalfOpen,
-            }));
-        }
-        let mut transition = self.transition(word, now)?;
-        if transition.open_if_expired() {
-            return None;
-        }
-        transition.take_slot().map(Ok)
-    }
-
-    /// Takes the end of a call into account. `now` is asked for only where it matters.
-    pub(crate) fn settle(
-        &self,
-        ticket: Ticket,
-        verdict: Verdict,
-        slow: bool,
-        now: impl Fn() -> Tick,
-    ) -> Standing {
-        let word = self.load();
-        let overridden = word.active_override().is_some();
-        if word.epoch() != ticket.epoch() || overridden && self.override_is_over(ticket, &now) {
-            return Standing::Stale;
-        }
-        match (ticket.lease, verdict) {
-            (Some(lease), _) => return self.settle_probe(ticket, lease, verdict, now()),
-            (None, Verdict::Nothing) => return Standing::Current,
-            (None, Verdict::Good) => self.end_streak(ticket.epoch()),
-            (None, Verdict::Bad) => {
-                if self.lengthen_streak(word, now()) == Standing::Stale {
-                    return Standing::Stale;
-                }
-            }
-        }
-        if self.duties().has(Duties::RATES) {
-            self.record(word, Mark { failed: verdict == Verdict::Bad, slow }, now);
-        }
-        Standing::Current
-    }
-
-    fn record(&self, word: Word, mark: Mark, now: impl Fn() -> Tick) {
-        let Some(window) = self.windows.current() else { return };
-        let told = window.record(word.epoch(), mark, &now);
-        if self.duties().has(Duties::IN_FLIGHT) {
-            self.look_at_rates(word, now());
-        } else if told.is_some_and(|tally| self.rules.broken_by(tally).is_some()) {
-            self.rate_reached(word, now());
-        }
-    }
-
-    /// Whether the calls that are under way and overdue make the rate: asked at admission too, since
-    /// of calls that all hang none ends.
-    pub(crate) fn look_at_rates(&self, word: Word, now: Tick) {
-        if self.rules.broken_by(self.tally(word.epoch(), now)).is_some() {
-            self.rate_reached(word, now);
-        }
-    }
-
-    /// Called when a call enters that has to be known while it is under way.
-    pub(crate) fn look_at_overdue(&self, now: Tick) {
-        let word = self.load();
-        if word.state() == CircuitState::Closed {
-            self.look_at_rates(word, now);
-        }
-    }
-
-    /// The calls in the window, with those under way that are overdue where they count.
-    fn tally(&self, epoch: u32, now: Tick) -> Tally {
-        let window = self.windows.current();
-        let mut tally = window.map_or_else(Tally::default, |window| window.tally(epoch, now));
-        if self.duties().has(Duties::IN_FLIGHT) {
-            let overdue = self.in_flight.overdue(epoch, &self.rules, now);
-            tally.calls += overdue;
-            tally.slow += overdue;
-        }
-        tally
-    }
-
-    #[cold]
-    fn rate_reached(&self, word: Word, now: Tick) {
-        let Some(shadow) = is_shadow(word) else { return };
-        let Some(mut transition) = self.transition(word, now) else { return };
-        // Another call may have been here first, or have ended well meanwhile.
-        let Some(reason) = self.rules.broken_by(self.tally(word.epoch(), now)) else { return };
-        if !shadow {
-            transition.open(reason);
-        } else if transition.at >= transition.cold.quiet_until {
-            // The window can't be emptied within an epoch: it is reported once, and then not again
-            // for as long as it would be open.
-            transition.cold.quiet_until = transition.at.after(transition.cold.config.timeout);
-            transition.note(Cause::WouldOpen { reason });
-        }
-    }
-
-    /// Whether the epoch of this call was that of an override that has ended since.
-    fn override_is_over(&self, ticket: Ticket, now: impl Fn() -> Tick) -> bool {
-        // Acquire: as in `admit_overridden`.
-        let until = self.override_until.load(Ordering::Acquire);
-        if until != NEVER {
-            let now = now();
-            if now.as_nanos() >= until {
-                return self.transition_now(now).word.epoch() != ticket.epoch();
-            }
-        }
-        self.load().epoch() != ticket.epoch()
-    }
-
-    fn end_streak(&self, epoch: u32) {
-        // Relaxed: the streak stands alone. A success and a failure that end at once may be
-        // counted in either order, but both are counted.
-        if self.streak.load(Ordering::Relaxed) as u32 != 0 {
-            let _ = self.streak.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |streak| {
-                (streak_epoch(streak) == epoch).then_some(streak & EPOCH_OF_STREAK)
-            });
-        }
-    }
-
-    fn lengthen_streak(&self, word: Word, now: Tick) -> Standing {
-        let Some(failures) = self.count_failure(word.epoch(), now) else {
-            return Standing::Stale;
-        };
-        if self.rules.failure_threshold().is_some_and(|threshold| failures >= threshold) {
-            self.streak_complete(word, now);
-        }
-        Standing::Current
-    }
-
-    /// The length of the streak with this failure in it; `None` if the epoch has moved on.
-    fn count_failure(&self, epoch: u32, now: Tick) -> Option<u32> {
-        // Acquire: pairs with the Release in `forget_streak`, so that whoever sees the time of a
-        // failure that began a streak sees that the one before it is gone.
-        let last = Tick::from_nanos(self.last_failure.load(Ordering::Acquire));
-        if now.since(last) > self.rules.reset_timeout() {
-            self.forget_streak(now);
-        }
-        // Relaxed: as a read-modify-write it carries that Release on. It comes before the streak,
-        // so that a failure which sees this one in the streak does not take it for an old one.
-        self.last_failure.fetch_max(now.as_nanos(), Ordering::Relaxed);
-        let before = self.streak.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |streak| {
-            let room = u64::from(streak as u32 != u32::MAX);
-            (streak_epoch(streak) == epoch).then_some(streak + room)
-        });
-        before.ok().map(|before| (before as u32).saturating_add(1))
-    }
-
-    /// Under the lock, so that of several failures after a long silence one forgets the streak,
-    /// and all of them count in the next.
-    #[cold]
-    fn forget_streak(&self, now: Tick) {
-        let _cold = lock(&self.cold);
-        let last = Tick::from_nanos(self.last_failure.load(Ordering::Relaxed));
-        if now.since(last) > self.rules.reset_timeout() {
-            self.streak.fetch_and(EPOCH_OF_STREAK, Ordering::Relaxed);
-            // Release: pairs with the Acquire in `count_failure`.
-            self.last_failure.fetch_max(now.as_nanos(), Ordering::Release);
-        }
-    }
-
-    #[cold]
-    fn streak_complete(&self, word: Word, now: Tick) {
-        let Some(shadow) = is_shadow(word) else { return };
-        let Some(mut transition) = self.transition(word, now) else { return };
-        // Another failure of the same streak may have been here first.
-        let failures = self.streak.load(Ordering::Relaxed) as u32;
-        if self.rules.failure_threshold().is_none_or(|threshold| failures < threshold) {
-            return;
-        }
-        let reason = OpenReason::ConsecutiveFailures { failures };
-        if shadow {
-            self.streak.fetch_and(EPOCH_OF_STREAK, Ordering::Relaxed);
-            transition.note(Cause::WouldOpen { reason });
-        } else {
-            transition.open(reason);
-        }
-    }
-
-    fn settle_probe(&self, ticket: Ticket, lease: Tick, verdict: Verdict, now: Tick) -> Standing {
-        let mut transition = self.transition_now(now);
-        // A lease that ended, this one or that of another probe, re-opened the breaker then: it
-        // makes no difference that it is noticed here instead of at an admission.
-        if transition.word.epoch() != ticket.epoch() || transition.open_if_expired() {
-            return Standing::Stale;
-        }
-        transition.end_lease(lease);
-        match verdict {
-            Verdict::Good => {
-                let next =
-                    transition.word.probe_succeeded(transition.cold.config.success_threshold);
-                if next.state() == CircuitState::Closed {
-                    transition.to(CircuitState::Closed, Cause::Recovered);
-                } else {
-                    transition.publish(next);
-                }
-            }
-            Verdict::Bad => transition.open(OpenReason::ProbeFailed),
-            Verdict::Nothing => {
-                let next = transition.word.probe_returned();
-                transition.publish(next);
-            }
-        }
-        Standing::Current
-    }
-
     /// Takes the lock. An override whose time is over ends first, at its time, whoever comes; and
     /// time does not go back where a thread had read the clock before it waited for the lock.
     fn transition_now(&self, at: Tick) -> Transition<'_> {
@@ -582,15 +283,6 @@ impl Machine {
     fn transition(&self, seen: Word, at: Tick) -> Option<Transition<'_>> {
         let transition = self.transition_now(at);
         (transition.word == seen).then_some(transition)
-    }
-}
-
-/// Whether a rule that is broken is only reported; `None`: not even that.
-fn is_shadow(word: Word) -> Option<bool> {
-    match word.active_override() {
-        None => Some(false),
-        Some(Override::Shadow) => Some(true),
-        Some(Override::Disabled | Override::ForcedOpen) => None,
     }
 }
 

@@ -2,10 +2,13 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `inner` | what every handle of a breaker shares |
 //! | `state` | the state machine as plain values |
 //! | `machine` | the atomics and the lock around it |
+//! | `rules`, `window` | what opens it, and over which calls |
+//! | `shards` | counters that no two threads write |
 //! | `permit` | the right to make one call, returned whatever happens to the call |
-//! | `config`, `overrides` | what it can be told |
+//! | `config`, `builder`, `overrides` | what it can be told |
 //! | `events`, `metrics`, `error` | what it tells |
 //! | `fleet` | the switch for all breakers |
 
@@ -14,6 +17,7 @@ mod config;
 mod error;
 mod events;
 pub(crate) mod fleet;
+mod inner;
 mod machine;
 mod metrics;
 mod overrides;
@@ -30,14 +34,10 @@ mod model_tests;
 #[cfg(all(test, not(avail_loom)))]
 mod tests;
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 pub use self::builder::{CircuitBreakerConfigBuilder, ConfigError};
 pub use self::config::{CancelFailure, CircuitBreakerConfig, RateWindow};
@@ -53,11 +53,11 @@ pub use self::state::CircuitState;
 pub(crate) use self::events::Listeners;
 
 use self::fleet::Fleet;
-use self::machine::{Change, Machine, Rejection, Standing, Ticket, Verdict};
+pub(crate) use self::inner::Inner;
+use self::machine::Machine;
 use self::metrics::Counters;
 pub use self::metrics::End;
-use self::rules::Duties;
-use crate::clock::{Clock, Tick};
+use crate::clock::Clock;
 use crate::scope::Scope;
 
 /// A circuit breaker: closed it lets calls through, open it rejects them at once, half-open it lets
@@ -86,19 +86,6 @@ use crate::scope::Scope;
 #[derive(Clone)]
 pub struct CircuitBreaker {
     pub(crate) inner: Arc<Inner>,
-}
-
-pub(crate) struct Inner {
-    name: Arc<str>,
-    /// What the monitor knows it as: its own name, or its family's.
-    component: Arc<str>,
-    pub(crate) clock: Clock,
-    pub(crate) machine: Machine,
-    counters: Counters,
-    listeners: Arc<Listeners>,
-    registry_listeners: Option<Arc<Listeners>>,
-    fleet: Arc<Fleet>,
-    fleet_id: u64,
 }
 
 impl CircuitBreaker {
@@ -433,197 +420,6 @@ impl fmt::Debug for CircuitBreaker {
             .field("name", &self.inner.name)
             .field("state", &self.state())
             .finish_non_exhaustive()
-    }
-}
-
-/// A call that has ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ended {
-    ticket: Ticket,
-    duties: Duties,
-    started: Option<Tick>,
-    end: End,
-}
-
-impl Inner {
-    fn config(&self) -> Arc<CircuitBreakerConfig> {
-        self.machine.config()
-    }
-
-    #[inline]
-    fn admit(&self) -> Result<Ticket, CircuitBreakerError> {
-        match self.machine.admit_closed() {
-            Some(ticket) => Ok(ticket),
-            None => self.admit_slowly(),
-        }
-    }
-
-    #[cold]
-    fn admit_slowly(&self) -> Result<Ticket, CircuitBreakerError> {
-        match self.machine.admit(self.clock.now()) {
-            Ok(ticket) => {
-                self.deliver();
-                Ok(ticket)
-            }
-            Err(rejection) => Err(self.reject(rejection)),
-        }
-    }
-
-    fn reject(&self, rejection: Rejection) -> CircuitBreakerError {
-        self.counters.count_rejection(rejection.state);
-        self.deliver();
-        CircuitBreakerError::Open {
-            name: self.name.clone(),
-            reason: rejection.reason,
-            retry_after: rejection.retry_after,
-        }
-    }
-
-    #[inline]
-    fn guard(&self) -> Result<Guard<'_>, CircuitBreakerError> {
-        match self.machine.closed_word() {
-            Some(word) => Ok(Guard::closed(self, word)),
-            None => self.guard_slowly(),
-        }
-    }
-
-    #[cold]
-    fn guard_slowly(&self) -> Result<Guard<'_>, CircuitBreakerError> {
-        Ok(Guard::new(self, self.admit_slowly()?))
-    }
-
-    /// A call has begun that may have to be known while it is under way.
-    fn enter(&self, ticket: Ticket, duties: Duties, now: Tick) {
-        if duties.has(Duties::IN_FLIGHT) {
-            self.machine.look_at_overdue(now);
-            self.machine.in_flight().enter(ticket.epoch(), now);
-            self.deliver();
-        }
-    }
-
-    #[inline(never)]
-    fn settle(&self, Ended { ticket, duties, started, end }: Ended) {
-        let verdict = match end {
-            End::Success => Verdict::Good,
-            End::Failure | End::Panic | End::CancelledOverdue | End::Timeout => Verdict::Bad,
-            End::Ignored | End::Cancelled | End::Rejected | End::Stale => Verdict::Nothing,
-        };
-        let read = Cell::new(None);
-        let now = || {
-            let now = read.get().unwrap_or_else(|| self.clock.now());
-            read.set(Some(now));
-            now
-        };
-        if let Some(started) = started.filter(|_| duties.has(Duties::IN_FLIGHT)) {
-            self.machine.in_flight().leave(ticket.epoch(), started);
-        }
-        let slow = match end {
-            End::Timeout | End::CancelledOverdue => true,
-            _ if verdict == Verdict::Nothing || !duties.has(Duties::LATENCY) => false,
-            _ => started.is_some_and(|start| self.machine.rules().is_slow(now().since(start))),
-        };
-        let stale = self.machine.settle(ticket, verdict, slow, now) == Standing::Stale;
-        self.counters.count(if stale { End::Stale } else { end });
-        self.deliver();
-    }
-
-    /// The call has to be timed from now on.
-    #[cold]
-    #[inline(never)]
-    fn start(&self, ticket: Ticket, duties: Duties) -> Tick {
-        let now = self.clock.now();
-        self.enter(ticket, duties, now);
-        now
-    }
-
-    /// A call's guard is dropped before its end: it was given up, or its own code panicked.
-    #[cold]
-    #[inline(never)]
-    fn give_up(&self, ended: Ended, panicked: bool) {
-        let end = if panicked { End::Panic } else { self.given_up(ended.started) };
-        self.settle(Ended { end, ..ended });
-    }
-
-    /// What a call counts as that is given up now; `None`: before it ever waited.
-    fn given_up(&self, started: Option<Tick>) -> End {
-        let age = started.map(|started| self.clock.now().since(started));
-        let overdue = age.is_some_and(|age| self.machine.rules().is_overdue(age));
-        if overdue && !self.fleet.is_draining() { End::CancelledOverdue } else { End::Cancelled }
-    }
-
-    /// Tells the listeners what has happened, unless another thread is telling them already.
-    pub(crate) fn deliver(&self) {
-        if self.machine.has_changes() {
-            self.deliver_all();
-        }
-    }
-
-    #[cold]
-    fn deliver_all(&self) {
-        let mut next = self.machine.next_change(true);
-        while let Some(change) = next {
-            // What listens, and what takes log lines, is the user's: this call is none of its
-            // business, and the next change is to be told all the same.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.tell(change)));
-            next = self.machine.next_change(false);
-        }
-    }
-
-    fn tell(&self, change: Change) {
-        if change.from != change.to {
-            tracing::info!(
-                breaker = %self.name, from = %change.from, to = %change.to, cause = ?change.cause,
-                "a circuit breaker changed"
-            );
-        }
-        let event = BreakerEvent {
-            breaker: self.name.clone(),
-            component: self.component.clone(),
-            sequence: change.sequence,
-            at: self.wall_at(change.at),
-            from: change.from,
-            to: change.to,
-            cause: change.cause,
-            critical: self.config().critical,
-        };
-        self.listeners.tell(&event);
-        if let Some(listeners) = &self.registry_listeners {
-            listeners.tell(&event);
-        }
-    }
-
-    /// The time of day at a moment of the recent past.
-    fn wall_at(&self, tick: Tick) -> DateTime<Utc> {
-        let ago = TimeDelta::from_std(self.clock.now().since(tick)).unwrap_or(TimeDelta::zero());
-        (self.clock.wall() - ago).trunc_subsecs(3)
-    }
-
-    fn metrics(&self) -> CircuitBreakerMetrics {
-        let now = self.clock.now();
-        let seen = self.machine.observe(now);
-        CircuitBreakerMetrics {
-            name: self.name.clone(),
-            state: seen.state,
-            state_since: self.wall_at(seen.since),
-            failure_count: seen.failures,
-            retry_after_seconds: seen.open_until.map(|until| until.since(now).as_secs_f64()),
-            reason: seen.reason,
-            active_override: seen.active_override,
-            mode: self.fleet.mode(),
-            probes_in_flight: seen.probes_in_flight,
-            calls: self.counters.calls(),
-            rejections: self.counters.rejections(),
-            transitions: TransitionCount::of(seen.transitions),
-            would_open: seen.would_open,
-            state_seconds: TimeInState::of(seen.spent),
-            config: seen.config,
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.fleet.discharge(self.fleet_id);
     }
 }
 

@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::error::CircuitBreakerError;
+use super::inner::{Ended, Inner};
 use super::machine::Ticket;
 use super::metrics::End;
 use super::rules::Duties;
 use super::state::Word;
-use super::{Ended, Inner};
 use crate::clock::Tick;
 
 /// What the result of a call counts as.

@@ -5,6 +5,8 @@ use std::sync::mpsc;
 
 use tokio::time::advance;
 
+use chrono::TimeDelta;
+
 use super::*;
 use crate::testing::isolated;
 

@@ -1,8 +1,11 @@
 //! The state machine by itself: ticks in, tickets out.
 
+use chrono::Utc;
+
 use super::*;
-use crate::breaker::machine::{Observation, Standing};
+use crate::breaker::machine::{Change, Observation, Rejection, Standing, Ticket, Verdict};
 use crate::breaker::overrides::{Mode, OverrideOptions};
+use crate::clock::Tick;
 
 fn at(seconds: u64) -> Tick {
     Tick::from_nanos(1_000_000_000).after(Duration::from_secs(seconds))

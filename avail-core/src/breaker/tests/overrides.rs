@@ -2,6 +2,8 @@
 
 use tokio::time::advance;
 
+use chrono::TimeDelta;
+
 use super::*;
 use crate::testing::isolated;
 

@@ -1,0 +1,126 @@
+//! What happens when a call comes.
+
+use super::{Machine, NEVER, RejectedBy, Rejection, Ticket};
+use crate::breaker::error::OpenReason;
+use crate::breaker::events::Cause;
+use crate::breaker::overrides::Override;
+use crate::breaker::state::{CircuitState, Word};
+use crate::clock::Tick;
+use crate::primitive::Ordering;
+
+impl Machine {
+    /// The word, if it is closed and nothing else: one acquire load.
+    #[inline]
+    pub(crate) fn closed_word(&self) -> Option<Word> {
+        let word = self.load();
+        word.is_plainly_closed().then_some(word)
+    }
+
+    /// The closed path.
+    #[inline]
+    pub(crate) fn admit_closed(&self) -> Option<Ticket> {
+        self.closed_word().map(Ticket::closed)
+    }
+
+    /// Every other path.
+    pub(crate) fn admit(&self, now: Tick) -> Result<Ticket, Rejection> {
+        loop {
+            if let Some(decided) = self.try_admit(now) {
+                return decided;
+            }
+        }
+    }
+
+    /// `None`: the breaker has moved on meanwhile.
+    fn try_admit(&self, now: Tick) -> Option<Result<Ticket, Rejection>> {
+        let word = self.load();
+        match (word.active_override(), word.state()) {
+            (Some(over), _) => self.admit_overridden(word, over, now),
+            (None, CircuitState::Closed) => Some(Ok(Ticket { word, lease: None })),
+            (None, CircuitState::Open) => self.admit_open(word, now),
+            (None, CircuitState::HalfOpen) => self.admit_half_open(word, now),
+        }
+    }
+
+    fn admit_overridden(
+        &self,
+        word: Word,
+        over: Override,
+        now: Tick,
+    ) -> Option<Result<Ticket, Rejection>> {
+        // Acquire: pairs with the Release in `drop_own_override`, so that an end which was taken
+        // away is not believed beside the word of the override that had it.
+        let until = self.override_until.load(Ordering::Acquire);
+        if over != Override::ForcedOpen && now.as_nanos() < until {
+            let ticket = Ticket { word, lease: None };
+            return (self.load() == word).then_some(Ok(ticket));
+        }
+        let transition = self.transition(word, now)?;
+        let until = transition.override_until();
+        let reason =
+            transition.cold.own.as_ref().map_or_else(|| "".into(), |own| own.reason.clone());
+        (over == Override::ForcedOpen).then(|| {
+            Err(Rejection {
+                reason: OpenReason::Forced { reason },
+                retry_after: until.map(|until| until.since(now)),
+                state: RejectedBy::ForcedOpen,
+            })
+        })
+    }
+
+    fn admit_open(&self, word: Word, now: Tick) -> Option<Result<Ticket, Rejection>> {
+        if let Some(rejection) = self.still_open(word, now) {
+            return Some(Err(rejection));
+        }
+        let mut transition = self.transition(word, now)?;
+        if now < transition.cold.open_until {
+            return None;
+        }
+        if self.is_supervised(now) && transition.cold.config.recovery_check.is_some() {
+            return Some(Err(Rejection {
+                reason: OpenReason::AwaitingRecoveryCheck,
+                retry_after: None,
+                state: RejectedBy::AwaitingCheck,
+            }));
+        }
+        transition.to(CircuitState::HalfOpen, Cause::OpenTimeOver);
+        transition.take_slot().map(Ok)
+    }
+
+    /// The rejection of an open breaker, without the lock: what it says is written before the word
+    /// that opens it, and belongs to it while the word stays.
+    fn still_open(&self, word: Word, now: Tick) -> Option<Rejection> {
+        // Acquire, so that the word is not read again before them.
+        let until = Tick::from_nanos(self.open_until.load(Ordering::Acquire));
+        let reason = OpenReason::from_bits(self.open_reason.load(Ordering::Acquire))?;
+        (now < until && self.load() == word).then(|| Rejection {
+            reason,
+            retry_after: Some(until.since(now)),
+            state: RejectedBy::Open,
+        })
+    }
+
+    fn is_supervised(&self, now: Tick) -> bool {
+        // Relaxed: a time that guards no other memory.
+        now.as_nanos() < self.supervised_until.load(Ordering::Relaxed)
+    }
+
+    fn admit_half_open(&self, word: Word, now: Tick) -> Option<Result<Ticket, Rejection>> {
+        // Relaxed: a lease of these probes or of later ones; and where a change is under way that
+        // takes them all back, the lock is waited for.
+        let lease = self.first_lease.load(Ordering::Relaxed);
+        let all_under_way = word.in_flight() >= self.rules.half_open_max_calls();
+        if all_under_way && now.as_nanos() < lease && lease != NEVER {
+            return Some(Err(Rejection {
+                reason: OpenReason::ProbesInFlight,
+                retry_after: None,
+                state: RejectedBy::HalfOpen,
+            }));
+        }
+        let mut transition = self.transition(word, now)?;
+        if transition.open_if_expired() {
+            return None;
+        }
+        transition.take_slot().map(Ok)
+    }
+}

@@ -13,6 +13,8 @@ use crate::availability::timeline::ComponentState;
 #[derive(Debug, Default)]
 pub(super) struct CriticalSet {
     not_up: BTreeSet<Arc<str>>,
+    /// Those that are down, by since when.
+    down: BTreeSet<(Moment, Arc<str>)>,
     by_last_change: BTreeSet<(Moment, Arc<str>)>,
     known: BTreeMap<Arc<str>, Moment>,
 }
@@ -23,6 +25,7 @@ impl CriticalSet {
         let name = &component.name;
         if let Some(before) = self.known.remove(name) {
             self.by_last_change.remove(&(before, name.clone()));
+            self.down.remove(&(before, name.clone()));
             self.not_up.remove(name);
         }
         let Some(member) = component.member.filter(|_| component.is_critical()) else { return };
@@ -33,9 +36,16 @@ impl CriticalSet {
         if state != ComponentState::Up && member.to == Moment::MAX {
             self.not_up.insert(name.clone());
         }
+        if state == ComponentState::Down && member.to == Moment::MAX && member.from <= changed {
+            self.down.insert((last, name.clone()));
+        }
     }
 
     pub(super) fn matters_since(&self, at: Moment) -> BTreeSet<&Arc<str>> {
+        // One that is down since before decides alone, whatever the others are.
+        if let Some((_, name)) = self.down.first().filter(|(since, _)| *since <= at) {
+            return BTreeSet::from([name]);
+        }
         let after = Moment(at.0.saturating_add(1));
         let changed = self.by_last_change.range((after, Arc::from(""))..).map(|(_, name)| name);
         changed.chain(&self.not_up).collect()

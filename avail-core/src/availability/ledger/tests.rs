@@ -504,4 +504,32 @@ proptest! {
             prop_assert!(pair[0].incidents <= pair[1].incidents);
         }
     }
+
+    #[test]
+    fn the_system_is_at_each_second_the_worst_of_its_critical_components(
+        runs in prop::collection::vec((0_i64..4, 0_usize..4, any_status()), 1..120),
+    ) {
+        let names = ["a", "b", "c", "d"];
+        let mut ledger = Ledger::new(at(0.0));
+        ledger.begin(at(0.0), Duration::ZERO, None);
+        for (index, name) in names.iter().enumerate() {
+            let schedule = schedule(1 + index as u32 % 3, 1);
+            ledger.join_check(&Arc::from(*name), terms(true, schedule), at(0.0));
+        }
+        ledger.all_have_joined();
+        let mut second = 0;
+        for (gap, which, status) in runs {
+            second += gap;
+            run(&mut ledger, names[which], second as f64, status);
+        }
+        for second in 0..=second {
+            let now = at(second as f64);
+            let members = ledger.components.values().filter(|component| {
+                component.member.is_some_and(|member| member.contains(now))
+            });
+            let states = members.map(|component| component.timeline.at(now));
+            let worst = states.chain([ComponentState::Up]).min_by_key(|state| system_rank(*state));
+            prop_assert_eq!(Some(ledger.system.at(now)), worst, "second {}", second);
+        }
+    }
 }

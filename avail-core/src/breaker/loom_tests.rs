@@ -14,7 +14,8 @@
 //! a lease that ended believed without that second look; a rejection while a change takes the
 //! probes back; a streak in shadow reported by each of its last failures; two threads that deliver
 //! at once; a late result of a probe that counts; an override's end taken away before the word, or
-//! with Relaxed, or believed beside an old word.
+//! with Relaxed, or believed beside an old word; the words of a window changed with Relaxed, or
+//! without a look at their epoch or turn, or its count of failures never below zero.
 //!
 //! Not caught: Release and Acquire of `last_failure` made Relaxed, and `first_lease` stored after
 //! the word. A lease that is not seen yet sends the caller to the lock, which puts it right.
@@ -29,6 +30,7 @@ use loom::thread;
 use super::machine::{Machine, Observation, RejectedBy, Rejection, Standing, Ticket, Verdict};
 use super::overrides::{Mode, Override, OverrideOptions};
 use super::state::CircuitState;
+use super::window::{Mark, Tally, Window};
 use super::{CircuitBreakerConfig, CircuitBreakerConfigBuilder};
 use crate::clock::Tick;
 
@@ -129,10 +131,10 @@ fn explore(model: impl Fn() + Send + Sync + Clone + 'static) {
 }
 
 /// Runs both at once, each on a thread of its own.
-fn beside<R: 'static, S: 'static>(
-    rig: &Arc<Rig>,
-    first: impl FnOnce(&Rig) -> R + 'static,
-    second: impl FnOnce(&Rig) -> S + 'static,
+fn beside<T: 'static, R: 'static, S: 'static>(
+    rig: &Arc<T>,
+    first: impl FnOnce(&T) -> R + 'static,
+    second: impl FnOnce(&T) -> S + 'static,
 ) -> (R, S) {
     let (of_first, of_second) = (rig.clone(), rig.clone());
     let first = move || first(&of_first);
@@ -593,5 +595,92 @@ fn loom_each_change_is_told_once_and_in_order() {
             },
         );
         assert_eq!(*told.lock().expect("no thread panics"), [1, 2]);
+    });
+}
+
+const GOOD: Mark = Mark { failed: false, slow: false };
+const FAILED: Mark = Mark { failed: true, slow: false };
+
+/// A rate over two calls.
+fn rate() -> CircuitBreakerConfigBuilder {
+    CircuitBreakerConfig::builder().failure_rate(1.0).window(2).min_calls(2)
+}
+
+#[test]
+fn loom_two_calls_that_follow_each_other_in_a_cell_leave_no_failure_behind() {
+    explore(|| {
+        let window = Arc::new(Window::of_calls(1));
+        beside(
+            &window,
+            |window| window.record(3, FAILED, || at(0)),
+            |window| window.record(3, GOOD, || at(0)),
+        );
+        window.record(3, GOOD, || at(0));
+        assert_eq!(window.tally(3, at(0)), Tally { calls: 1, failed: 0, slow: 0 });
+    });
+}
+
+#[test]
+fn loom_a_call_of_an_earlier_epoch_leaves_no_mark_in_a_window() {
+    for of_time in [false, true] {
+        explore(move || {
+            let window = Arc::new(match of_time {
+                false => Window::of_calls(2),
+                true => Window::of_time(Duration::from_secs(1)),
+            });
+            beside(
+                &window,
+                |window| window.record(1, FAILED, || at(0)),
+                |window| window.record(2, GOOD, || at(0)),
+            );
+            assert_eq!(window.tally(2, at(0)), Tally { calls: 1, failed: 0, slow: 0 });
+        });
+    }
+}
+
+#[test]
+fn loom_a_wheel_that_turns_loses_no_call() {
+    explore(|| {
+        let window = Arc::new(Window::of_time(Duration::from_secs(1)));
+        window.record(1, FAILED, || at(0));
+        beside(
+            &window,
+            |window| window.record(1, FAILED, || at(11)),
+            |window| window.record(1, FAILED, || at(11)),
+        );
+        assert_eq!(window.tally(1, at(11)), Tally { calls: 2, failed: 2, slow: 0 });
+    });
+}
+
+#[test]
+fn loom_a_failure_beside_a_reset_is_in_no_later_rate() {
+    explore(|| {
+        let rig = Rig::new(rate());
+        let ticket = rig.ticket(0);
+        beside(
+            &rig,
+            move |rig| rig.settle(ticket, Verdict::Bad, 0),
+            move |rig| rig.machine.reset(at(0)),
+        );
+        rig.fail(0);
+        assert_eq!(rig.state(), CircuitState::Closed);
+        rig.fail(0);
+        assert_eq!(rig.state(), CircuitState::Open);
+    });
+}
+
+#[test]
+fn loom_two_failures_that_complete_a_rate_trip_once() {
+    explore(|| {
+        let rig = Rig::new(rate());
+        let (here, there) = (rig.ticket(0), rig.ticket(0));
+        beside(
+            &rig,
+            move |rig| rig.settle(there, Verdict::Bad, 0),
+            move |rig| {
+                rig.settle(here, Verdict::Bad, 0);
+            },
+        );
+        assert_eq!((rig.state(), rig.opened()), (CircuitState::Open, 1));
     });
 }

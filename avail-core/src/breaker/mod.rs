@@ -294,9 +294,7 @@ impl CircuitBreaker {
 
     /// The health check that has to pass before a call may probe, if the time for it has come.
     pub(crate) fn awaited_check(&self) -> Option<Arc<str>> {
-        let check = self.inner.machine.awaited_check(self.inner.clock.now());
-        self.inner.deliver();
-        check
+        self.inner.machine.awaited_check(self.inner.clock.now())
     }
 
     /// Somebody runs the recovery check, for so long from now on.

@@ -3,8 +3,8 @@
 //! There is no lock and no turn of the wheel that anybody must make: each cell carries the epoch,
 //! and for time the slice, that it belongs to. A cell of the past is empty to whoever reads it and is
 //! taken over by whoever writes it; a result of an earlier epoch finds a later one and leaves it
-//! alone. All of it is relaxed: the numbers stand alone, and are read again under the lock before
-//! anything is done about them.
+//! alone. The numbers guard no other memory, and are read again under the lock before anything is
+//! done about them.
 
 use std::time::Duration;
 
@@ -120,7 +120,9 @@ fn epoch_of(word: u64) -> u32 {
 fn replace(word: &AtomicU64, mut next: impl FnMut(u64) -> Option<u64>) -> Option<u64> {
     let mut current = word.load(Relaxed);
     loop {
-        match word.compare_exchange_weak(current, next(current)?, Relaxed, Relaxed) {
+        // Acquire and Release pair with each other: of several failures at once, the last to be
+        // added to `failed` sees the calls of all of them, and so that they reach the rate.
+        match word.compare_exchange_weak(current, next(current)?, Ordering::AcqRel, Relaxed) {
             Ok(before) => return Some(before),
             Err(changed) => current = changed,
         }

@@ -155,12 +155,10 @@ impl Machine {
 
     /// The health check that has to pass before a call may probe, if the time for it has come.
     pub(crate) fn awaited_check(&self, now: Tick) -> Option<Arc<str>> {
-        if self.load().state() != CircuitState::Open {
-            return None;
-        }
-        let transition = self.transition_now(now);
-        let check = transition.cold.config.recovery_check.clone();
-        check.filter(|_| transition.awaits_check())
+        let cold = lock(&self.cold);
+        let word = self.load();
+        let open = word.active_override().is_none() && word.state() == CircuitState::Open;
+        cold.config.recovery_check.clone().filter(|_| open && now >= cold.open_until)
     }
 
     /// The recovery check has been run.

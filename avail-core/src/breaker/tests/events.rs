@@ -178,3 +178,17 @@ async fn events_say_when_it_happened_not_when_it_was_noticed() {
     let seen = seen.lock().expect("no listener panics here");
     assert_eq!(seen[2].at - seen[1].at, TimeDelta::seconds(60));
 }
+
+#[tokio::test(start_paused = true)]
+async fn to_ask_for_the_awaited_check_tells_nobody_since_the_monitor_asks_under_a_lock() {
+    let _isolated = isolated();
+    let breaker = breaker(config().recovery_check("storage"));
+    let (seen, _subscription) = listen(&breaker);
+    breaker.inner.machine.trip(breaker.inner.clock.now()); // another thread is about to tell
+    assert_eq!(breaker.awaited_check(), None);
+    advance(OPEN_TIME).await;
+    assert_eq!(breaker.awaited_check().as_deref(), Some("storage"));
+    assert_eq!(states(&seen), []);
+    breaker.inner.deliver();
+    assert_eq!(states(&seen), [(CircuitState::Closed, CircuitState::Open)]);
+}

@@ -540,3 +540,40 @@ async fn in_shadow_a_rate_is_reported_once_for_as_long_as_it_would_be_open() {
         |failed, calls| Cause::WouldOpen { reason: OpenReason::FailureRate { failed, calls } };
     assert_eq!(*causes.lock().expect("no listener panics here"), [rate(4, 4), rate(10, 10)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn times_without_end_are_times_like_any_other() {
+    let _isolated = isolated();
+    let all = Duration::MAX;
+    let breaker = breaker(
+        slowness()
+            .failure_threshold(3)
+            .failure_rate(0.5)
+            .timeout(all)
+            .reset_timeout(all)
+            .probe_timeout(all)
+            .call_timeout(all)
+            .slow_call(all)
+            .slow_in_flight(true)
+            .cancel_failure_after(all)
+            .window(all)
+            .backoff(1e300)
+            .jitter(0.9),
+    );
+    let year = Duration::from_secs(365 * 86_400);
+    give_up_after(&breaker, Duration::from_secs(86_400)).await;
+    for _ in 0..2 {
+        fail(&breaker);
+        advance(year).await;
+        take(&breaker, Duration::from_secs(1)).await;
+    }
+    assert_eq!(reason(&breaker), Some(OpenReason::FailureRate { failed: 2, calls: 4 }));
+    for _ in 0..3 {
+        let wait = retry_after(&breaker).expect("it is open");
+        assert!(wait > year / 2, "{wait:?}");
+        advance(wait).await;
+        let probe = breaker.acquire().expect("a probe");
+        assert_eq!(retry_after(&breaker), None);
+        probe.failure();
+    }
+}

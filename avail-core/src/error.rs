@@ -70,6 +70,9 @@ pub enum MonitorError {
         /// What the system says.
         source: io::Error,
     },
+    /// A check was registered with a monitor that has stopped.
+    #[error("the monitor has stopped, and takes no checks any more; start another one")]
+    Stopped,
     /// It was called outside a tokio runtime.
     #[error("a monitor runs in a tokio runtime with its time enabled, and there is none here")]
     NoRuntime,

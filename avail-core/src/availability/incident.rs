@@ -1,6 +1,6 @@
 //! Incidents: opened when a component goes down or a breaker opens, resolved when that is over.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -100,6 +100,8 @@ impl Incident {
 pub(crate) struct IncidentLog {
     open: BTreeMap<Arc<str>, Incident>,
     over: VecDeque<Incident>,
+    /// The ids of all of them.
+    ids: HashSet<Arc<str>>,
     /// By component and severity; never decreases.
     opened: HashMap<Arc<str>, [u64; 3]>,
 }
@@ -139,6 +141,7 @@ impl IncidentLog {
             resolved: false,
             parent: None,
         };
+        self.ids.insert(incident.id.clone());
         self.open.insert(component.clone(), incident);
         false
     }
@@ -175,8 +178,10 @@ impl IncidentLog {
     }
 
     fn keep(&mut self, incident: Incident) {
-        if self.over.len() >= Self::CAPACITY {
-            self.over.pop_front();
+        if self.over.len() >= Self::CAPACITY
+            && let Some(oldest) = self.over.pop_front()
+        {
+            self.ids.remove(&oldest.id);
         }
         self.over.push_back(incident);
     }
@@ -187,6 +192,7 @@ impl IncidentLog {
         if known.is_none_or(|severity| severity < incident.severity) {
             self.count(&incident.component, incident.severity);
         }
+        self.ids.insert(incident.id.clone());
         if incident.resolved {
             self.keep(incident);
         } else {
@@ -196,6 +202,9 @@ impl IncidentLog {
 
     /// Takes an incident out, and gives its severity.
     fn forget(&mut self, id: &str, component: &str) -> Option<Severity> {
+        if !self.ids.contains(id) {
+            return None;
+        }
         if self.open.get(component).is_some_and(|open| &*open.id == id) {
             return self.open.remove(component).map(|incident| incident.severity);
         }

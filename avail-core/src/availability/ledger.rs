@@ -1,6 +1,5 @@
 //! All components, the system and the process: what happens goes in with its time, and what
 //! follows from it comes out as facts, for the history and for whoever listens.
-
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -77,7 +76,7 @@ impl Ledger {
         self.waited_for.clear();
         self.critical = CriticalSet::default();
         if let Some((last_sign, clean)) = before {
-            self.interrupt(last_sign, now, clean);
+            self.interrupt(last_sign.min(now), now, clean);
         }
         self.process.set_from(now, ComponentState::Up);
         self.rebuild_system(now, now);
@@ -113,7 +112,7 @@ impl Ledger {
 
     /// The breaker of a component joins, closed.
     pub(crate) fn join_breaker(&mut self, name: &Arc<str>, critical: bool, now: Moment) {
-        if [PROCESS, HISTORY].contains(&&**name) {
+        if name.is_empty() || [PROCESS, HISTORY].contains(&&**name) {
             return;
         }
         let component = self.component(name, now);
@@ -128,18 +127,26 @@ impl Ledger {
         self.rebuild(name, now, now);
     }
 
-    /// A breaker was in that state before anybody listened to it.
+    /// A breaker was in that state before anybody listened to it, and is open for so long yet.
     pub(crate) fn found_breaker(
         &mut self,
         name: &Arc<str>,
         breaker: &Arc<str>,
         state: CircuitState,
+        open_for: Option<Duration>,
         now: Moment,
     ) {
         let Some(component) = self.components.get_mut(name) else { return };
-        if let Some(side) = component.breaker.as_mut().filter(|_| state != CircuitState::Closed) {
-            side.set(breaker, state, Some(Duration::ZERO), now);
-            self.rebuild(name, now, now);
+        let Some(side) = component.breaker.as_mut().filter(|_| state != CircuitState::Closed)
+        else {
+            return;
+        };
+        side.set(breaker, state, open_for, now);
+        let critical = side.critical;
+        self.rebuild(name, now, now);
+        if state == CircuitState::Open {
+            let error = format!("circuit breaker `{breaker}` is open");
+            self.opened(name, critical, now, error, now);
         }
     }
 
@@ -173,14 +180,11 @@ impl Ledger {
         self.components.entry(name.clone()).or_insert_with(|| Component::new(name.clone(), now))
     }
 
-    /// A run of a check has completed. One that calls itself as the process does is passed over.
+    /// A run of a check has completed. That of a check which has left meanwhile is nobody's.
     pub(crate) fn record(&mut self, result: HealthCheckResult, now: Moment) {
-        if &*result.component == PROCESS {
-            return;
-        }
         let name = result.component.clone();
-        if self.component(&name, now).check.is_none() {
-            self.join_check(&name, CheckTerms::by_hand(), now);
+        if self.components.get(&name).is_none_or(|component| component.check.is_none()) {
+            return;
         }
         let in_grace = self.in_grace(&name, now);
         let component = self.component(&name, now);
@@ -238,6 +242,7 @@ impl Ledger {
         let at = at.max(side.track.last().0);
         let open_for = match &event.cause {
             Cause::Opened { for_at_least, .. } => Some(*for_at_least),
+            Cause::Overridden { ttl, .. } => *ttl,
             _ => None,
         };
         side.set(&event.breaker, event.to, open_for, at);
@@ -246,7 +251,8 @@ impl Ledger {
             component.check.as_ref().is_some_and(|check| check.hysteresis.is_down());
         self.rebuild(&name, at, now);
         if event.to == CircuitState::Open && event.from != CircuitState::Open {
-            self.opened(&name, critical, at, event, now);
+            let error = format!("circuit breaker `{}` opened: {}", event.breaker, event.cause);
+            self.opened(&name, critical, at, error, now);
         } else if closed && event.from != CircuitState::Closed && !check_is_down {
             self.resolve(&name, at);
         }
@@ -301,8 +307,22 @@ impl Ledger {
         }
     }
 
-    /// Everything has joined: where no check is critical, this is the start.
-    pub(crate) fn all_have_joined(&mut self) {
+    /// Everything has joined. Where no check is critical, this is the start. Of the incidents that
+    /// the history left open, those go on whose component is down by its check: a breaker is born
+    /// closed, and of a component that is gone nobody will say that it came up.
+    pub(crate) fn all_have_joined(&mut self, now: Moment) {
+        let goes_on = |incident: &Incident| {
+            let component = self.components.get(&incident.component);
+            incident.has_downtime() && component.is_some_and(|one| one.check.is_some())
+        };
+        let over = self.incidents.active().filter(|incident| !goes_on(incident));
+        let over: Vec<_> = over.map(|incident| incident.component.clone()).collect();
+        for name in over {
+            let open = self.components.get(&name).and_then(|one| one.breaker.as_ref());
+            if open.is_none_or(BreakerSide::is_closed) {
+                self.resolve(&name, now);
+            }
+        }
         self.see_whether_started();
     }
 

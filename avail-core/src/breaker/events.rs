@@ -64,6 +64,8 @@ pub enum Cause {
         actor: Arc<str>,
         /// Why.
         reason: Arc<str>,
+        /// For how long; `None`: until it is cleared.
+        ttl: Option<Duration>,
     },
     /// An operator took the override away.
     OverrideCleared,

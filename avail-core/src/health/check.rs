@@ -170,8 +170,8 @@ impl HealthCheck {
         self
     }
 
-    /// How soon it runs again while it is failing but not yet down. Default: the smaller of 2 s and
-    /// the interval.
+    /// How soon it runs again while it is failing but not yet down; at most the interval. Default
+    /// 2 s.
     pub fn retry_interval(mut self, interval: Duration) -> Self {
         self.retry_interval = Some(interval);
         self
@@ -216,7 +216,7 @@ impl HealthCheck {
     pub(crate) fn schedule(&self, default_interval: Duration) -> Result<Schedule, CheckError> {
         let interval = self.interval.unwrap_or(default_interval);
         let timeout = self.timeout.unwrap_or_else(|| (interval / 2).min(Duration::from_secs(5)));
-        let retry = self.retry_interval.unwrap_or_else(|| interval.min(Duration::from_secs(2)));
+        let retry = self.retry_interval.unwrap_or(Duration::from_secs(2)).min(interval);
         let schedule = Schedule {
             interval,
             timeout,
@@ -263,7 +263,7 @@ impl HealthCheck {
 }
 
 /// Components that the monitor keeps itself.
-const RESERVED: [&str; 2] = [crate::monitor::PROCESS, crate::monitor::HISTORY];
+pub(crate) const RESERVED: [&str; 2] = [crate::monitor::PROCESS, crate::monitor::HISTORY];
 
 impl fmt::Debug for HealthCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

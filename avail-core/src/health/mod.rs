@@ -21,4 +21,4 @@ pub use self::check::{CheckError, HealthCheck, Probe};
 pub use self::outcome::{Health, IntoHealth};
 pub use self::status::{FailureClass, HealthCheckResult, HealthStatus};
 
-pub(crate) use self::check::Schedule;
+pub(crate) use self::check::{RESERVED, Schedule};

@@ -137,7 +137,8 @@ impl Reading {
             past.ledger.begin(line.ts, Duration::ZERO, Some((past.last_sign, past.clean)));
         }
         past.clean = matches!(line.record, Record::Stop);
-        past.last_sign = past.last_sign.max(line.ts);
+        // Of another boot: its clock may have been set back.
+        past.last_sign = if is_new_boot { line.ts } else { past.last_sign.max(line.ts) };
         past.replay(line);
     }
 

@@ -61,6 +61,10 @@ impl Store {
     ///
     /// The lock is beside the file and not on it, so that the file can be replaced.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            let problem = "what is there is no regular file";
+            return Err(OpenError::Io(io::Error::new(io::ErrorKind::InvalidInput, problem)));
+        }
         let mut lock_path = path.as_os_str().to_owned();
         lock_path.push(".lock");
         let lock = OpenOptions::new()
@@ -113,6 +117,8 @@ struct Shared {
     status: Mutex<HistoryStatus>,
     waiting: AtomicUsize,
     lost: AtomicU64,
+    /// What is written when everything else has been.
+    last: Mutex<Option<(Moment, Record)>>,
 }
 
 impl Shared {
@@ -181,9 +187,10 @@ impl Writer {
         }
     }
 
-    /// Takes no more records, and waits until those queued are on the disk and the file is free, or
-    /// until `limit` is over.
-    pub(crate) fn close(&self, limit: Duration) {
+    /// Takes no more records, and waits until those queued, and `last` after them, are on the disk
+    /// and the file is free, or until `limit` is over.
+    pub(crate) fn close(&self, last: Option<(Moment, Record)>, limit: Duration) {
+        *self.shared.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(ended) = ended
@@ -200,7 +207,9 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.close(CLOSE_LIMIT);
+        if self.queue.get_mut().is_ok_and(|queue| queue.is_some()) {
+            self.close(None, CLOSE_LIMIT);
+        }
     }
 }
 
@@ -229,9 +238,18 @@ impl Scribe {
                 }
                 Err(RecvTimeoutError::Timeout) if self.kept.is_empty() => {}
                 Err(RecvTimeoutError::Timeout) => self.write(true),
-                Err(RecvTimeoutError::Disconnected) => return self.write(true),
+                Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
         }
+    }
+
+    fn end(&mut self) {
+        let last = self.shared.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((ts, record)) = last {
+            self.note_losses(ts);
+            self.keep(ts, record);
+        }
+        self.write(true);
     }
 
     /// Gives whether the record must be on the disk before anything else is done.
@@ -319,7 +337,7 @@ mod tests {
         let writer = start(&path);
         writer.send(Moment(1), Record::Start { pid: 1, version: "0".into() });
         writer.send(Moment(2), Record::Heartbeat);
-        writer.close(Duration::from_secs(10));
+        writer.close(None, Duration::from_secs(10));
         assert_eq!(recover(&path).expect("readable").report.records, 2);
     }
 

@@ -133,6 +133,9 @@ impl AvailabilityMonitorBuilder {
     /// the target or `AVAIL_BREAKERS` can't work as given, or the history file can't be used.
     pub async fn start(self) -> Result<AvailabilityMonitor, MonitorError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| MonitorError::NoRuntime)?;
+        // Where the runtime has no timer, making a sleep panics; nothing else tells.
+        let has_time = std::panic::catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO)));
+        has_time.map_err(|_| MonitorError::NoRuntime)?;
         if !(self.target > 0.0 && self.target <= 100.0) {
             return Err(MonitorError::Target { target: self.target });
         }
@@ -145,11 +148,11 @@ impl AvailabilityMonitorBuilder {
         let history = self.open_history().await?;
 
         let clock = Scope::current().clock.clone();
-        let inner = Inner::new(self.terms(), clock, registry, history);
+        let inner = Inner::new(self.terms(), clock, registry, history, runtime);
         let inner = Arc::new(inner);
         inner.begin(&checks, self.startup_grace);
         let monitor = AvailabilityMonitor { inner };
-        monitor.inner.run(&runtime, checks);
+        monitor.inner.run(checks);
         Ok(monitor)
     }
 
@@ -268,6 +271,7 @@ impl Inner {
     /// The first record, what the time without a process comes to, and who takes part.
     pub(super) fn begin(&self, checks: &[(HealthCheck, Schedule)], grace: Duration) {
         let pid = std::process::id();
+        self.registry.set_draining(false);
         self.write(Record::Start { pid, version: env!("CARGO_PKG_VERSION").into() });
         self.with_ledger(|ledger, now| {
             ledger.begin(now, grace, self.past());
@@ -279,7 +283,7 @@ impl Inner {
                 ledger.join_check(&check.name, terms(check, *schedule), now);
             }
             self.find_breakers(ledger, now);
-            ledger.all_have_joined();
+            ledger.all_have_joined(now);
         });
         self.report_history();
     }

@@ -22,7 +22,7 @@ use crate::availability::ledger::{Fact, IncidentStep, Ledger};
 use crate::breaker::{BreakerEvent, Subscription};
 use crate::clock::{Clock, Tick};
 use crate::health::scheduler::keep_checking;
-use crate::health::{HealthCheck, HealthCheckResult, HealthStatus, Schedule};
+use crate::health::{HealthCheck, HealthCheckResult, HealthStatus, RESERVED, Schedule};
 use crate::history::RecoveryReport;
 use crate::history::record::Record;
 use crate::history::writer::{CLOSE_LIMIT, Writer};
@@ -69,6 +69,9 @@ pub(crate) struct Inner {
     pub(super) registry: CircuitBreakerRegistry,
     listening: Mutex<Option<Subscription>>,
     running: AtomicBool,
+    ending: Mutex<()>,
+    /// The runtime that checks run on.
+    runtime: Handle,
     draining: AtomicBool,
     fatal: Mutex<Option<String>>,
     heartbeat: AtomicU64,
@@ -93,6 +96,7 @@ impl Inner {
         clock: Clock,
         registry: CircuitBreakerRegistry,
         mut history: History,
+        runtime: Handle,
     ) -> Self {
         let floor = history.recovered.as_ref().and_then(|recovered| recovered.past.as_ref());
         let clock = SteadyClock::new(clock, floor.map(|past| past.last_sign));
@@ -114,6 +118,8 @@ impl Inner {
             registry,
             listening: Mutex::default(),
             running: AtomicBool::new(true),
+            ending: Mutex::default(),
+            runtime,
             draining: AtomicBool::new(false),
             fatal: Mutex::default(),
             past,
@@ -163,38 +169,37 @@ impl Inner {
         })
     }
 
-    /// Runs `work` on the ledger, and tells what follows from it. It is told under the lock, so
-    /// that history and events have one order; telling waits for nobody.
+    /// Runs `work` on the ledger, and tells what follows from it: the history and the subscribers
+    /// under the lock, so that both have one order, and telling them waits for nobody; the log after
+    /// it, since what takes log lines is the user's.
     pub(super) fn update<R>(&self, work: impl FnOnce(&mut Ledger, Moment) -> R) -> R {
         let mut ledger = lock(&self.ledger);
-        if let Some((from, to)) = self.clock.follow_jump() {
-            tracing::warn!(seconds = to.since(from) / 1000, "the clock jumped ahead");
+        let jump = self.clock.follow_jump();
+        if let Some((from, to)) = jump {
             ledger.skip(from, to);
         }
         let now = self.clock.now();
         let result = work(&mut ledger, now);
-        for fact in ledger.take_facts() {
-            self.tell(fact, now);
+        let facts = ledger.take_facts();
+        facts.iter().for_each(|fact| self.tell(fact, now));
+        drop(ledger);
+        if let Some((from, to)) = jump {
+            tracing::warn!(seconds = to.since(from) / 1000, "the clock jumped ahead");
         }
+        facts.iter().for_each(log);
         result
     }
 
-    fn tell(&self, fact: Fact, now: Moment) {
-        match fact {
+    fn tell(&self, fact: &Fact, now: Moment) {
+        match fact.clone() {
             Fact::State { component, at, state } => {
                 self.writer.send(now, Record::State { component, at, state });
             }
             Fact::Status { component, from, to, error } => {
-                tracing::info!(%component, %from, %to, error, "the status of a component changed");
                 self.announce(Event::StatusChanged { component, from, to, error });
             }
             Fact::Incident { step, incident } => {
                 self.writer.send(now, Record::Incident { incident: incident.clone() });
-                tracing::warn!(
-                    component = %incident.component, severity = %incident.severity,
-                    duration_seconds = incident.duration_seconds, error = incident.error,
-                    "an incident was {}", step.as_str()
-                );
                 self.announce(match step {
                     IncidentStep::Opened => Event::IncidentOpened(incident),
                     IncidentStep::Reopened => Event::IncidentReopened(incident),
@@ -202,10 +207,7 @@ impl Inner {
                     IncidentStep::Resolved => Event::IncidentResolved(incident),
                 });
             }
-            Fact::Started => {
-                tracing::info!("every critical check has passed: started");
-                self.announce(Event::Started);
-            }
+            Fact::Started => self.announce(Event::Started),
         }
     }
 
@@ -254,8 +256,9 @@ impl Inner {
     pub(super) fn find_breakers(&self, ledger: &mut Ledger, now: Moment) {
         self.join_breakers(ledger, now);
         for breaker in &self.registry {
-            let name = breaker.name().into();
-            ledger.found_breaker(breaker.component(), &name, breaker.state(), now);
+            let (name, seen) = (breaker.name().into(), breaker.metrics());
+            let open_for = seen.retry_after_seconds.map(Duration::from_secs_f64);
+            ledger.found_breaker(breaker.component(), &name, seen.state, open_for, now);
         }
     }
 
@@ -266,7 +269,7 @@ impl Inner {
     }
 
     /// Starts the tasks.
-    pub(super) fn run(self: &Arc<Self>, runtime: &Handle, checks: Vec<(HealthCheck, Schedule)>) {
+    pub(super) fn run(self: &Arc<Self>, checks: Vec<(HealthCheck, Schedule)>) {
         let weak: Weak<Inner> = Arc::downgrade(self);
         let listening = self.registry.subscribe(move |event| {
             if let Some(inner) = weak.upgrade() {
@@ -275,23 +278,18 @@ impl Inner {
         });
         *lock(&self.listening) = Some(listening);
         for (check, schedule) in checks {
-            self.schedule(runtime, check, schedule);
+            self.schedule(check, schedule);
         }
         let end = EndOfRuntime { inner: self.clone() };
-        let task = runtime.spawn(carry(async move { end.inner.pulse().await }));
+        let task = self.runtime.spawn(carry(async move { end.inner.pulse().await }));
         *lock(&self.pulse) = Some(task.abort_handle());
     }
 
     /// Starts the check's task, in place of one of the same name.
-    pub(super) fn schedule(
-        self: &Arc<Self>,
-        runtime: &Handle,
-        check: HealthCheck,
-        schedule: Schedule,
-    ) {
+    pub(super) fn schedule(self: &Arc<Self>, check: HealthCheck, schedule: Schedule) {
         let (name, wake) = (check.name.clone(), Arc::new(Notify::new()));
         let task = keep_checking(self.clone(), check, schedule, wake.clone());
-        let handle = runtime.spawn(carry(task)).abort_handle();
+        let handle = self.runtime.spawn(carry(task)).abort_handle();
         if let Some(before) = lock(&self.tasks).insert(name, CheckTask { handle, wake }) {
             before.handle.abort();
         }
@@ -377,6 +375,11 @@ impl Inner {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Whether this monitor keeps a component of that name itself, or nobody can.
+    pub(super) fn is_reserved(name: &str) -> bool {
+        name.is_empty() || RESERVED.contains(&name)
+    }
+
     pub(super) fn drain(&self) {
         if !self.draining.swap(true, Ordering::AcqRel) {
             tracing::info!("draining: not ready from now on");
@@ -401,8 +404,10 @@ impl Inner {
         !self.is_running() || self.elapsed_since(heartbeat) < WEDGED_AFTER
     }
 
-    /// The end: once, by whoever comes first. `clean`: whether the history is told that it ended.
+    /// The end: once, by whoever comes first; others wait for it. `clean`: whether the history is
+    /// told that it ended.
     pub(super) fn end(&self, clean: bool) {
+        let _ending = lock(&self.ending);
         if !self.running.swap(false, Ordering::AcqRel) {
             return;
         }
@@ -414,11 +419,24 @@ impl Inner {
         }
         lock(&self.listening).take();
         self.tell_progress();
-        if clean {
-            self.write(Record::Stop);
-        }
         self.announce(Event::Stopped);
-        self.writer.close(CLOSE_LIMIT);
+        let last = clean.then(|| (self.clock.now(), Record::Stop));
+        self.writer.close(last, CLOSE_LIMIT);
+    }
+}
+
+fn log(fact: &Fact) {
+    match fact {
+        Fact::State { .. } => {}
+        Fact::Status { component, from, to, error } => {
+            tracing::info!(%component, %from, %to, error, "the status of a component changed");
+        }
+        Fact::Incident { step, incident } => tracing::warn!(
+            component = %incident.component, severity = %incident.severity,
+            duration_seconds = incident.duration_seconds, error = incident.error,
+            "an incident was {}", step.as_str()
+        ),
+        Fact::Started => tracing::info!("every critical check has passed: started"),
     }
 }
 
@@ -430,6 +448,9 @@ struct EndOfRuntime {
 
 impl Drop for EndOfRuntime {
     fn drop(&mut self) {
-        self.inner.end(!std::thread::panicking());
+        // Aborted by the end itself, it has nothing to add, and must not wait for it.
+        if self.inner.is_running() {
+            self.inner.end(!std::thread::panicking());
+        }
     }
 }

@@ -77,7 +77,8 @@ impl AvailabilityMonitor {
     /// Runs `check` once, here and now, and records what it gave as a run of the component `name`.
     ///
     /// It may take as long as the component's scheduled check may, or 5 s. A component that is
-    /// known only in this way is not critical, and is never missed.
+    /// known only in this way is not critical, and is never missed. What the monitor keeps itself,
+    /// `process` and `history`, and a component without a name are looked at and not recorded.
     ///
     /// # Panics
     ///
@@ -93,26 +94,35 @@ impl AvailabilityMonitor {
         Fut::Output: IntoHealth,
     {
         let name = name.into();
-        let (timeout, degraded_after) = self.inner.update(|ledger, _| ledger.limits(&name));
+        let known = !Inner::is_reserved(&name);
+        let (timeout, degraded_after) = self.inner.update(|ledger, now| match known {
+            true => ledger.begin_by_hand(&name, now),
+            false => (Duration::from_secs(5), Duration::from_secs(1)),
+        });
         let (timestamp, tick) = self.inner.moment();
         let ended = run_here(async { check().await.into_health() }, timeout).await;
         let latency = self.inner.elapsed_since(tick);
-        let result = ended.into_result(name, timestamp, latency, degraded_after);
-        self.inner.record(result.clone());
+        let result = ended.into_result(name.clone(), timestamp, latency, degraded_after);
+        if known {
+            self.inner.record(result.clone());
+        } else {
+            tracing::error!(%name, "a check by hand can't have this name: it is not recorded");
+        }
         result
     }
 
-    /// Adds a check while it runs, and runs it at once.
+    /// Adds a check while it runs, and runs it at once, on the runtime that the monitor was started
+    /// in.
     ///
     /// # Errors
     ///
-    /// [`MonitorError`] where a check of that name is there already, or it can't work as declared.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
+    /// [`MonitorError`] where a check of that name is there already, it can't work as declared, or
+    /// the monitor has stopped.
     pub fn register(&self, check: HealthCheck) -> Result<(), MonitorError> {
         let schedule = check.schedule(self.inner.terms.check_interval)?;
+        if !self.is_running() {
+            return Err(MonitorError::Stopped);
+        }
         let terms = builder::terms(&check, schedule);
         let is_new = self.inner.with_ledger(|ledger, now| {
             let is_new = !ledger.is_scheduled(&check.name);
@@ -128,17 +138,22 @@ impl AvailabilityMonitor {
                 second: "the one to be registered".into(),
             });
         }
-        self.inner.schedule(&tokio::runtime::Handle::current(), check, schedule);
+        self.inner.schedule(check, schedule);
         Ok(())
     }
 
-    /// Takes a check away; its past stays in the history. Gives whether there was one.
+    /// Takes a component's check away, also one that is run by hand; its past stays in the history.
+    /// Gives whether there was one.
     pub fn unregister(&self, name: &str) -> bool {
-        let was_there = self.inner.unschedule(name);
-        if was_there {
-            self.inner.with_ledger(|ledger, now| ledger.leave(name, now));
+        if Inner::is_reserved(name) {
+            return false;
         }
-        was_there
+        self.inner.unschedule(name);
+        self.inner.with_ledger(|ledger, now| {
+            let was_there = ledger.is_checked(name);
+            ledger.leave(name, now);
+            was_there
+        })
     }
 
     /// The system's figures: it is down while a critical component is, or the process itself.

@@ -7,7 +7,6 @@ use super::{Ledger, PROCESS};
 use crate::availability::incident::{Incident, Severity};
 use crate::availability::moment::{Moment, Span};
 use crate::availability::timeline::ComponentState;
-use crate::breaker::BreakerEvent;
 use crate::health::FailureClass;
 
 impl Ledger {
@@ -26,6 +25,8 @@ impl Ledger {
         self.incidents.raise(name, severity);
         if let Some(incident) = self.incidents.open_of_mut(name) {
             failure.note_in(incident);
+            // A breaker may have opened in the middle of the streak that a threshold waited for.
+            incident.start_time = incident.start_time.min(since.to_datetime());
         }
         self.tell(name, IncidentStep::Raised, now);
     }
@@ -94,7 +95,7 @@ impl Ledger {
         name: &Arc<str>,
         critical: bool,
         at: Moment,
-        event: &BreakerEvent,
+        error: String,
         now: Moment,
     ) {
         if let Some(incident) = self.incidents.open_of_mut(name) {
@@ -102,7 +103,6 @@ impl Ledger {
             return;
         }
         let severity = if critical { Severity::Critical } else { Severity::Minor };
-        let error = format!("circuit breaker `{}` opened: {}", event.breaker, event.cause);
         let class = Some(FailureClass::Open);
         let failure = Failure { count: 1, class, error: Some(error) };
         self.open(name, severity, at, failure, now);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Ledger, PROCESS};
+use super::{CheckTerms, Ledger, PROCESS};
 use crate::availability::checks::CheckCounts;
 use crate::availability::component::Component;
 use crate::availability::incident::{Incident, IncidentLog};
@@ -57,13 +57,22 @@ impl Ledger {
         check.is_some_and(|check| check.schedule.is_some())
     }
 
-    /// How long a run of the component's check may take, and from when on it is slow.
-    pub(crate) fn limits(&self, name: &str) -> (Duration, Duration) {
+    /// Somebody runs a check of the component by hand. Gives how long that may take, and from when
+    /// on it is slow.
+    pub(crate) fn begin_by_hand(&mut self, name: &Arc<str>, now: Moment) -> (Duration, Duration) {
+        if self.components.get(name).is_none_or(|component| component.check.is_none()) {
+            self.join_check(name, CheckTerms::by_hand(), now);
+        }
         let check = self.components.get(name).and_then(|component| component.check.as_ref());
         let schedule = check.and_then(|check| check.schedule);
         schedule.map_or((Duration::from_secs(5), Duration::from_secs(1)), |schedule| {
             (schedule.timeout, schedule.degraded_after)
         })
+    }
+
+    /// Whether there is a check of the component, on a schedule or by hand.
+    pub(crate) fn is_checked(&self, name: &str) -> bool {
+        self.components.get(name).is_some_and(|component| component.check.is_some())
     }
 
     /// Those that something looks at in this boot, by name.

@@ -36,7 +36,7 @@ fn with_db(failure_threshold: u32, success_threshold: u32) -> Ledger {
     ledger.begin(at(0.0), Duration::ZERO, None);
     let schedule = schedule(failure_threshold, success_threshold);
     ledger.join_check(&DB.into(), terms(true, schedule), at(0.0));
-    ledger.all_have_joined();
+    ledger.all_have_joined(at(0.0));
     ledger
 }
 
@@ -206,7 +206,7 @@ fn failing_before_it_has_ever_started_is_unobserved_until_the_grace_is_over() {
     let mut ledger = Ledger::new(at(0.0));
     ledger.begin(at(0.0), seconds(60), None);
     ledger.join_check(&DB.into(), terms(true, schedule(1, 1)), at(0.0));
-    ledger.all_have_joined();
+    ledger.all_have_joined(at(0.0));
     for second in (0..60).step_by(10) {
         run(&mut ledger, DB, f64::from(second), HealthStatus::Unhealthy);
     }
@@ -226,7 +226,7 @@ fn one_that_starts_within_the_grace_was_never_down() {
     let mut ledger = Ledger::new(at(0.0));
     ledger.begin(at(0.0), seconds(60), None);
     ledger.join_check(&DB.into(), terms(true, schedule(1, 1)), at(0.0));
-    ledger.all_have_joined();
+    ledger.all_have_joined(at(0.0));
     runs(&mut ledger, DB, "--+-");
     let db = all_time(&ledger, DB, 40.0);
     assert_eq!((db.unobserved_seconds, db.uptime_seconds), (20.0, 10.0));
@@ -357,7 +357,7 @@ fn an_incident_that_is_open_in_the_history_stays_open_and_gets_no_grace() {
     runs(&mut ledger, DB, "+--");
     ledger.begin(at(60.0), seconds(300), Some((at(30.0), false)));
     ledger.join_check(&DB.into(), terms(true, schedule(1, 1)), at(60.0));
-    ledger.all_have_joined();
+    ledger.all_have_joined(at(60.0));
     run(&mut ledger, DB, 60.0, HealthStatus::Unhealthy);
     run(&mut ledger, DB, 70.0, HealthStatus::Healthy);
     let db = all_time(&ledger, DB, 80.0);
@@ -516,7 +516,7 @@ proptest! {
             let schedule = schedule(1 + index as u32 % 3, 1);
             ledger.join_check(&Arc::from(*name), terms(true, schedule), at(0.0));
         }
-        ledger.all_have_joined();
+        ledger.all_have_joined(at(0.0));
         let mut second = 0;
         for (gap, which, status) in runs {
             second += gap;

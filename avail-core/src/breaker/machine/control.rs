@@ -43,8 +43,12 @@ impl Machine {
         let mut transition = self.transition_now(now);
         // Relaxed: ordered by the word, which is published after it.
         self.override_until.store(until, Ordering::Relaxed);
-        let cause =
-            Cause::Overridden { kind, actor: own.0.actor.clone(), reason: own.0.reason.clone() };
+        let cause = Cause::Overridden {
+            kind,
+            actor: own.0.actor.clone(),
+            reason: own.0.reason.clone(),
+            ttl: own.1,
+        };
         transition.cold.own = Some(own.0);
         transition.relay_override(cause);
     }

@@ -28,6 +28,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
@@ -132,6 +133,7 @@ where
             future,
             permit: Some(permit),
             limit: limit.map(sleep),
+            after: limit.unwrap_or_default(),
             classify: self.classify.clone(),
         }
     }
@@ -150,6 +152,7 @@ pin_project! {
             permit: Option<Permit>,
             #[pin]
             limit: Option<Sleep>,
+            after: Duration,
             classify: C,
         },
         #[doc(hidden)]
@@ -173,7 +176,7 @@ where
             Projected::Rejected { error } => {
                 Poll::Ready(Err(CallError::CircuitBreaker(error.take().expect(POLLED_AGAIN))))
             }
-            Projected::Running { future, permit, limit, classify } => {
+            Projected::Running { future, permit, limit, after, classify } => {
                 let held = permit.as_mut().expect(POLLED_AGAIN);
                 if let Poll::Ready(result) = held.watch(|| future.poll(context)) {
                     let outcome = held.watch(|| classify.classify(&result));
@@ -185,7 +188,7 @@ where
                 let Some(limit) = limit.as_pin_mut() else { return Poll::Pending };
                 ready!(limit.poll(context));
                 let permit = permit.take().expect(POLLED_AGAIN);
-                Poll::Ready(Err(CallError::CircuitBreaker(permit.time_out())))
+                Poll::Ready(Err(CallError::CircuitBreaker(permit.time_out(*after))))
             }
         }
     }
@@ -193,8 +196,6 @@ where
 
 #[cfg(all(test, not(avail_loom)))]
 mod tests {
-    use std::time::Duration;
-
     use tower::{ServiceBuilder, ServiceExt, service_fn};
 
     use super::*;
@@ -252,6 +253,19 @@ mod tests {
         let error = error.circuit_breaker().cloned().expect("the breaker's own");
         assert!(matches!(error, CircuitBreakerError::Timeout { .. }));
         assert_eq!((breaker.state(), breaker.metrics().calls.timeout), (CircuitState::Open, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_cut_off_says_the_time_that_it_was_given() {
+        let breaker = breaker(1);
+        let hang = service_fn(|_: ()| std::future::pending::<Result<(), &str>>());
+        let call = CircuitBreakerLayer::new(breaker.clone()).layer(hang).call(());
+        breaker.reconfigure(CircuitBreakerConfig::default()).expect("valid");
+        let error = call.await.expect_err("it hangs");
+        let Some(CircuitBreakerError::Timeout { after, .. }) = error.circuit_breaker() else {
+            panic!("{error:?}")
+        };
+        assert_eq!(*after, Duration::from_secs(3));
     }
 
     #[tokio::test(start_paused = true)]

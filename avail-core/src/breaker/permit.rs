@@ -120,11 +120,10 @@ impl Permit {
         self.settle(end);
     }
 
-    /// The call is cut off.
+    /// The call is cut off after so long.
     #[cfg(feature = "tower")]
-    pub(crate) fn time_out(self) -> CircuitBreakerError {
+    pub(crate) fn time_out(self, after: Duration) -> CircuitBreakerError {
         let name = self.breaker.name.clone();
-        let after = self.breaker.config().call_timeout.unwrap_or_default();
         self.settle(End::Timeout);
         CircuitBreakerError::Timeout { name, after }
     }

@@ -304,6 +304,29 @@ async fn calls_that_hang_open_it_where_they_count_while_they_are_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_calls_that_began_together_those_that_ended_are_under_way_no_more() {
+    let _isolated = isolated();
+    let breaker = breaker(slowness().slow_in_flight(true));
+    let mut permits: Vec<_> = (0..6).map(|_| breaker.acquire().expect("closed")).collect();
+    permits.drain(..4).for_each(Permit::success);
+    let [one, other] = <[Permit; 2]>::try_from(permits).expect("two are left");
+    one.success();
+    advance(SLOW).await;
+    drop(breaker.acquire());
+    assert_eq!(breaker.state(), CircuitState::Closed, "one of five is slow");
+    other.success();
+    drop(breaker.acquire());
+    assert_eq!(breaker.state(), CircuitState::Closed, "one of four was slow");
+
+    breaker.reset();
+    let mut permits: Vec<_> = (0..4).map(|_| breaker.acquire().expect("closed")).collect();
+    permits.drain(..2).for_each(Permit::success);
+    advance(SLOW).await;
+    drop(breaker.acquire());
+    assert_eq!(reason(&breaker), Some(OpenReason::SlowCallRate { slow: 2, calls: 4 }));
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_that_hang_since_an_earlier_epoch_are_in_no_rate() {
     let _isolated = isolated();
     let breaker = breaker(slowness().min_calls(3).slow_in_flight(true));

@@ -161,6 +161,10 @@ impl Timeline {
     /// From `at` on it is `state`: whatever was said of the time after `at` is replaced. Gives
     /// whether that is news.
     pub(crate) fn set_from(&mut self, at: Moment, state: ComponentState) -> bool {
+        if at < self.origin {
+            *self = Self::with_capacity(at, state, self.capacity); // nothing is left of it
+            return true;
+        }
         let at = at.max(self.first_exact());
         if self.last().0 <= at && self.last().1 == state {
             return false;
@@ -330,6 +334,13 @@ mod tests {
         assert_eq!(line.at(at(30)), Down);
         assert_eq!(line.totals(span(0, 30)).of(Down), 25_000);
         assert_eq!(line.totals(span(0, 30)).of(Degraded), 0);
+    }
+
+    #[test]
+    fn what_is_said_of_a_time_before_its_origin_replaces_all_of_it() {
+        let mut line = timeline(&[(100, Up), (110, Down)]);
+        line.set_from(at(50), Degraded);
+        assert_eq!((line.origin(), line.last()), (at(50), (at(50), Degraded)));
     }
 
     #[test]

@@ -582,3 +582,236 @@ async fn ten_failing_checks_at_once_are_ten_incidents() {
     assert_eq!(outages(), 1, "one for the system");
     monitor.stop().await;
 }
+
+/// A breaker of the monitor that is down while it is open, for ten seconds.
+fn critical_breaker(monitor: &AvailabilityMonitor, name: &str) -> crate::CircuitBreaker {
+    let config = CircuitBreakerConfig::builder().critical(true).timeout(seconds(10));
+    let config = config.build().expect("valid");
+    monitor.breakers().get_or_create_with(name, config).expect("new")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_incident_that_nobody_can_end_any_more_ends_at_the_next_start() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("history.jsonl");
+    {
+        let _isolated = isolated();
+        let (check, _) = counted("old_name", |_| Health::unhealthy("refused"));
+        let builder = builder().history_file(&path).startup_grace(Duration::ZERO);
+        let monitor = builder.check(check).start().await.expect("starts");
+        settle().await;
+        monitor.breakers().get_or_create("api").trip();
+        critical_breaker(&monitor, "pool").trip();
+        assert_eq!(monitor.active_incidents().len(), 3);
+        monitor.stop().await;
+    }
+    let _isolated = isolated();
+    let (check, _) = counted("new_name", |_| Health::healthy());
+    let builder = builder().history_file(&path).check(check);
+    let monitor = builder.start().await.expect("starts");
+    monitor.breakers().get_or_create("api");
+    assert!(monitor.active_incidents().is_empty(), "{:?}", monitor.active_incidents());
+    assert_eq!(monitor.incidents(Window::ALL_TIME).len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_component_by_hand_can_be_taken_away_and_does_not_come_back() {
+    let _isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    monitor.check_health("cache", || async { false }).await;
+    assert!(monitor.unregister("cache"));
+    assert!(monitor.status().component("cache").is_none());
+    assert!(monitor.active_incidents().is_empty());
+    let (handle, under_way) = (monitor.clone(), monitor.clone());
+    let run = tokio::spawn(carry_on(async move {
+        handle.check_health("cache", || tokio::time::sleep(seconds(2))).await
+    }));
+    settle().await;
+    assert!(under_way.unregister("cache"));
+    pass(seconds(3)).await;
+    run.await.expect("it ends");
+    assert!(monitor.status().component("cache").is_none(), "its result is nobody's");
+    for name in ["process", "history", ""] {
+        assert!(!monitor.unregister(name));
+        monitor.check_health(name, || async { false }).await;
+    }
+    assert_eq!(monitor.status().status, HealthStatus::Healthy);
+    assert!(monitor.active_incidents().is_empty());
+}
+
+/// In the isolation of the test, as tasks of the monitor are.
+fn carry_on<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    crate::scope::carry(future)
+}
+
+/// Takes log lines, and looks at the monitor for each of them.
+struct LooksAtTheMonitor {
+    monitor: AvailabilityMonitor,
+    lines: Arc<AtomicUsize>,
+}
+
+impl tracing::Subscriber for LooksAtTheMonitor {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        if self.lines.fetch_add(1, Ordering::SeqCst) < 100 {
+            self.monitor.status();
+        }
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_the_log_lines_may_ask_the_monitor() {
+    let _isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    let lines: Arc<AtomicUsize> = Arc::default();
+    let looks = LooksAtTheMonitor { monitor: monitor.clone(), lines: lines.clone() };
+    let _default = tracing::subscriber::set_default(looks);
+    monitor.check_health("cache", || async { false }).await;
+    critical_breaker(&monitor, "pool").trip();
+    assert!(lines.load(Ordering::SeqCst) >= 4, "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_opening_with_an_end_is_down_until_then() {
+    let _isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    let breaker = critical_breaker(&monitor, "pool");
+    let mut options = crate::OverrideOptions::reason("deploying");
+    options.ttl = Some(seconds(5));
+    breaker.set_override(crate::Override::ForcedOpen, options);
+    assert_eq!(
+        (status_of(&monitor, "pool"), monitor.status().ready),
+        (HealthStatus::Unhealthy, false)
+    );
+    pass(seconds(6)).await;
+    assert_eq!(
+        (status_of(&monitor, "pool"), monitor.status().ready),
+        (HealthStatus::Degraded, true)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_critical_breaker_that_was_open_before_is_down_for_the_rest_of_its_open_time() {
+    let _isolated = isolated();
+    let registry = crate::CircuitBreakerRegistry::global();
+    let config = CircuitBreakerConfig::builder().critical(true).timeout(seconds(10));
+    let config = config.build().expect("valid");
+    registry.get_or_create_with("pool", config).expect("new").trip();
+    advance(seconds(4)).await;
+    let monitor = builder().start().await.expect("starts");
+    let status = monitor.status();
+    assert_eq!((status.status, status.active_incidents), (HealthStatus::Unhealthy, 1));
+    pass(seconds(6)).await;
+    assert_eq!(monitor.status().status, HealthStatus::Degraded);
+    let pool = monitor.component_metrics("pool", Window::ALL_TIME).expect("known");
+    assert_eq!(pool.downtime_seconds, 6.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_incident_that_a_breaker_began_starts_with_the_first_failing_run() {
+    let _isolated = isolated();
+    let (check, _) = counted("db", |run| match run {
+        1..4 => Health::unhealthy("refused"),
+        _ => Health::healthy(),
+    });
+    let check = check.interval(seconds(10)).failure_threshold(3);
+    let monitor = builder().check(check).start().await.expect("starts");
+    settle().await;
+    while monitor.recent_checks(1)[0].status == HealthStatus::Healthy {
+        pass(seconds(1)).await;
+    }
+    let first_failure = monitor.recent_checks(1)[0].timestamp;
+    pass(Duration::from_millis(500)).await;
+    monitor.breakers().get_or_create("db").trip();
+    while monitor.recent_checks(1)[0].status != HealthStatus::Healthy {
+        pass(seconds(1)).await;
+    }
+    let [incident] = &monitor.incidents(Window::ALL_TIME)[..] else { panic!("one incident") };
+    assert_eq!(incident.start_time, first_failure);
+    let db = monitor.component_metrics("db", Window::ALL_TIME).expect("known");
+    assert_eq!(Some(incident.duration_seconds), db.mttr);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_ends_far_in_the_future_is_not_believed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("history.jsonl");
+    {
+        let isolated = isolated();
+        isolated.set_wall_clock_forward(seconds(400 * 86_400));
+        let monitor = builder().history_file(&path).start().await.expect("starts");
+        monitor.check_health("cache", || async { false }).await;
+        monitor.stop().await;
+    }
+    for _ in 0..2 {
+        let _isolated = isolated();
+        let monitor = builder().history_file(&path).start().await.expect("starts");
+        let ahead = monitor.status().timestamp - chrono::Utc::now();
+        assert!(ahead.num_days() < 1, "{ahead}");
+        pass(seconds(10)).await;
+        let process = monitor.component_metrics("process", Window::HOURS_24).expect("known");
+        assert_eq!((process.downtime_seconds, process.uptime_seconds >= 10.0), (0.0, true));
+        monitor.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitor_that_has_stopped_takes_no_checks() {
+    let _isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    monitor.stop().await;
+    let (check, runs) = counted("late", |_| Health::healthy());
+    let error = monitor.register(check).expect_err("it has stopped");
+    assert!(error.to_string().contains("has stopped"), "{error}");
+    assert_eq!(runs.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_check_can_be_registered_from_any_thread() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let monitor = runtime.block_on(builder().start()).expect("starts");
+    let (check, runs) = counted("late", |_| Health::healthy());
+    monitor.register(check).expect("outside the runtime");
+    while runs.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    assert!(monitor.status().component("late").is_some());
+}
+
+#[test]
+fn a_runtime_without_time_is_refused() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let error = runtime.block_on(builder().start()).expect_err("no timer");
+    assert!(error.to_string().contains("with its time enabled"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_ends_with_the_next_start() {
+    let _isolated = isolated();
+    let first = builder().start().await.expect("starts");
+    first.drain();
+    first.stop().await;
+    let second = builder().start().await.expect("starts");
+    assert!(second.status().ready);
+    let config = CircuitBreakerConfig::builder().failure_threshold(1).build().expect("valid");
+    let breaker = second.breakers().get_or_create_with("api", config).expect("new");
+    let given_up = breaker.call(std::future::pending::<Result<(), ()>>);
+    tokio::time::timeout(seconds(2), given_up).await.expect_err("it hangs");
+    assert_eq!(breaker.state(), CircuitState::Open);
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::config::{optional_seconds, seconds};
 use super::error::OpenReason;
 use super::overrides::{Mode, Override};
 use super::state::CircuitState;
@@ -44,7 +45,8 @@ pub enum Cause {
     Opened {
         /// Which rule.
         reason: OpenReason,
-        /// How long it stays open before a call may probe.
+        /// How long it stays open before a call may probe; in JSON seconds.
+        #[serde(serialize_with = "seconds")]
         for_at_least: Duration,
     },
     /// The open time was over and a call came to probe.
@@ -64,7 +66,8 @@ pub enum Cause {
         actor: Arc<str>,
         /// Why.
         reason: Arc<str>,
-        /// For how long; `None`: until it is cleared.
+        /// For how long, in JSON seconds; `None`: until it is cleared.
+        #[serde(serialize_with = "optional_seconds")]
         ttl: Option<Duration>,
     },
     /// An operator took the override away.

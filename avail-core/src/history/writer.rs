@@ -319,6 +319,8 @@ impl Scribe {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::super::recovery::recover;
     use super::*;
 
@@ -339,6 +341,24 @@ mod tests {
         writer.send(Moment(2), Record::Heartbeat);
         writer.close(None, Duration::from_secs(10));
         assert_eq!(recover(&path).expect("readable").report.records, 2);
+    }
+
+    #[test]
+    fn a_full_queue_waits_for_nobody_and_keeps_room_for_what_is_no_sample() {
+        let (queue, inbox) = mpsc::sync_channel(QUEUE); // whose far end takes nothing
+        let shared = Arc::new(Shared::default());
+        let queue = Mutex::new(Some(queue));
+        let writer = Writer { queue, shared, ended: Mutex::default() };
+        for _ in 0..QUEUE {
+            writer.send(Moment(1), Record::Heartbeat);
+        }
+        assert_eq!(writer.shared.waiting.load(Relaxed), QUEUE_FOR_SAMPLES);
+        assert_eq!(writer.status().dropped_records, 0, "what comes again is no loss");
+        for _ in 0..QUEUE {
+            writer.send(Moment(1), Record::Checks { counts: BTreeMap::new() });
+        }
+        assert_eq!(writer.status().dropped_records as usize, QUEUE_FOR_SAMPLES);
+        assert_eq!(inbox.try_iter().count(), QUEUE);
     }
 
     #[test]

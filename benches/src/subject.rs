@@ -15,6 +15,11 @@ pub fn streak(name: &str) -> Avail {
     make(name, CircuitBreakerConfig::builder().failure_threshold(STREAK))
 }
 
+/// As it is without a word.
+pub fn default(name: &str) -> Avail {
+    Avail(CircuitBreaker::new(name, CircuitBreakerConfig::default()))
+}
+
 /// The rates of failures and of slow calls over the last hundred.
 #[cfg(feature = "rules")]
 pub fn rates(name: &str) -> Avail {

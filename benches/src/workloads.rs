@@ -178,7 +178,8 @@ fn registry() -> Vec<Entry> {
 
 pub fn footprints() -> Vec<Footprint> {
     vec![
-        footprint("avail", subject::streak),
+        footprint("avail", subject::default),
+        footprint("avail, other settings", subject::streak),
         #[cfg(feature = "rules")]
         footprint("avail, rates", subject::rates),
         #[cfg(feature = "rules")]

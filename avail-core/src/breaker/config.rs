@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use once_cell::sync::Lazy;
 use serde::{Serialize, Serializer};
 
 use super::builder::CircuitBreakerConfigBuilder;
@@ -199,6 +200,12 @@ impl CircuitBreakerConfig {
     /// Starts from the defaults.
     pub fn builder() -> CircuitBreakerConfigBuilder {
         CircuitBreakerConfigBuilder { config: CircuitBreakerConfig::default(), streak: None }
+    }
+
+    /// In an `Arc`; breakers with the default settings share theirs.
+    pub(crate) fn shared(self) -> Arc<Self> {
+        static DEFAULT: Lazy<Arc<CircuitBreakerConfig>> = Lazy::new(Arc::default);
+        if self == **DEFAULT { DEFAULT.clone() } else { Arc::new(self) }
     }
 
     /// How long a probe may take: what was set, or the largest of 60 s, `timeout`, twice

@@ -115,7 +115,7 @@ impl CircuitBreaker {
             Arc::new(Inner {
                 name,
                 component,
-                machine: Machine::new(Arc::new(config), clock.now(), mode, own),
+                machine: Machine::new(config.shared(), clock.now(), mode, own),
                 clock,
                 counters: Counters::default(),
                 listeners: Arc::default(),
@@ -348,7 +348,7 @@ impl CircuitBreaker {
     pub fn reconfigure(&self, config: CircuitBreakerConfig) -> Result<(), ConfigError> {
         let config = config.validate()?;
         tracing::info!(breaker = self.name(), ?config, "a circuit breaker was reconfigured");
-        self.inner.machine.reconfigure(Arc::new(config));
+        self.inner.machine.reconfigure(config.shared());
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
-use common::{ask, monitor};
+use common::{PATHS, ask, monitor};
 
 /// Serves an application, and stops with the test's runtime.
 async fn listen(app: Router) -> SocketAddr {
@@ -17,20 +17,6 @@ async fn listen(app: Router) -> SocketAddr {
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
 }
-
-const PATHS: [&str; 11] = [
-    "/health",
-    "/health/storage",
-    "/readiness",
-    "/readyz",
-    "/liveness",
-    "/livez",
-    "/startup",
-    "/startupz",
-    "/metrics",
-    "/metrics/prometheus",
-    "/incidents",
-];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_router_merges_into_an_application_and_leaves_its_fallback_alone() {

@@ -6,24 +6,12 @@ use std::io::Write;
 use std::net::TcpListener;
 
 use avail_http::{Details, Server, ServerError};
-use common::{answer_on, ask, connect, get, monitor, send, serve, server};
+use common::{PATHS, answer_on, ask, connect, get, monitor, send, serve, server};
 
 #[tokio::test]
 async fn every_path_answers_with_and_without_a_trailing_slash() {
     let server = serve(&monitor().await);
-    for path in [
-        "/health",
-        "/health/storage",
-        "/readiness",
-        "/readyz",
-        "/liveness",
-        "/livez",
-        "/startup",
-        "/startupz",
-        "/metrics",
-        "/metrics/prometheus",
-        "/incidents",
-    ] {
+    for path in PATHS {
         for path in [path.to_owned(), format!("{path}/")] {
             let answer = get(server.local_addr(), &path);
             assert_eq!(answer.status, 200, "{path}");

@@ -1,13 +1,4 @@
 //! The figures of a window of time.
-//!
-//! With U, G, D, M and X for the time that was up, degraded, down, maintenance and unobserved:
-//!
-//! - availability = (U + G) / (U + G + D). Maintenance and unobserved time are on neither side.
-//! - coverage = (U + G + D) / (window − M): how much of the window anybody looked at.
-//! - MTBF = (U + G) / outages; MTTR = the mean down time of the outages that ended in the window.
-//!
-//! Where every outage lies in the window, availability = MTBF / (MTBF + MTTR): the definitions of
-//! IEC 60050-192 for steady-state availability, with observed time for operating time.
 
 use std::fmt;
 use std::time::Duration;
@@ -71,8 +62,17 @@ impl fmt::Display for Window {
     }
 }
 
-/// How available a component, or the system, was in a window. See the formulas in
-/// [`Window`]'s module documentation: seconds of each state, and what follows from them.
+/// How available a component, or the system, was in a window: seconds of each state, and what
+/// follows from them.
+///
+/// With U, G, D, M and X for the time that was up, degraded, down, maintenance and unobserved:
+///
+/// - availability = (U + G) / (U + G + D). Maintenance and unobserved time are on neither side.
+/// - coverage = (U + G + D) / (window − M): how much of the window anybody looked at.
+/// - MTBF = (U + G) / outages; MTTR = the mean down time of the outages that ended in the window.
+///
+/// Where every outage lies in the window, availability = MTBF / (MTBF + MTTR): the steady-state
+/// availability of IEC 60050-192, with observed time for operating time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AvailabilityMetrics {

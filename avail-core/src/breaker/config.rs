@@ -72,7 +72,8 @@ pub struct CircuitBreakerConfig {
     /// the largest of 60 s, `timeout`, twice `call_timeout` and twice `slow_call`.
     #[serde(serialize_with = "optional_seconds")]
     pub probe_timeout: Option<Duration>,
-    /// When a call that is given up by its caller counts as a failure. Default: after 1 s.
+    /// When a call that is given up by its caller counts as a failure. Default: after `slow_call`,
+    /// else after 1 s.
     pub cancel_failure_after: CancelFailure,
     /// Whether its being open makes the component unhealthy and counts as downtime. Default false.
     pub critical: bool,

@@ -290,8 +290,15 @@ impl Inner {
         let (name, wake) = (check.name.clone(), Arc::new(Notify::new()));
         let task = keep_checking(self.clone(), check, schedule, wake.clone());
         let handle = self.runtime.spawn(carry(task)).abort_handle();
-        if let Some(before) = lock(&self.tasks).insert(name, CheckTask { handle, wake }) {
+        let mut tasks = lock(&self.tasks);
+        if let Some(before) = tasks.insert(name.clone(), CheckTask { handle, wake }) {
             before.handle.abort();
+        }
+        // The end takes the tasks away under this lock: one that comes after it is taken here.
+        if !self.is_running()
+            && let Some(late) = tasks.remove(&name)
+        {
+            late.handle.abort();
         }
     }
 

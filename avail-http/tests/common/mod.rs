@@ -9,6 +9,21 @@ use std::time::{Duration, Instant};
 use avail_core::{AvailabilityMonitor, CircuitBreakerRegistry, HealthCheck};
 use avail_http::{Server, ServerHandle};
 
+/// Every path, for a monitor that has a component `storage`.
+pub const PATHS: [&str; 11] = [
+    "/health",
+    "/health/storage",
+    "/readiness",
+    "/readyz",
+    "/liveness",
+    "/livez",
+    "/startup",
+    "/startupz",
+    "/metrics",
+    "/metrics/prometheus",
+    "/incidents",
+];
+
 /// Longer than anything here takes that goes well.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -50,7 +50,8 @@ fn make(name: &str, builder: CircuitBreakerConfigBuilder) -> Avail {
 fn verdict(result: Result<u64, CallError<Unavailable>>) -> Verdict {
     match result {
         Err(CallError::CircuitBreaker(_)) => Verdict::Rejected,
-        other => Verdict::of(other),
+        Ok(output) => Verdict::done(output),
+        Err(_) => Verdict::Failed,
     }
 }
 
@@ -109,7 +110,8 @@ impl Contender for Attribute {
     async fn call(_: &mut (), input: u64) -> Verdict {
         match guarded(input).await {
             Err(GuardedError::Rejected) => Verdict::Rejected,
-            other => Verdict::of(other),
+            Ok(output) => Verdict::done(output),
+            Err(_) => Verdict::Failed,
         }
     }
 }

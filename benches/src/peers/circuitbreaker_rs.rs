@@ -17,7 +17,8 @@ pub fn both() -> Peer {
 fn verdict(result: Result<u64, BreakerError<Unavailable>>) -> Verdict {
     match result {
         Err(BreakerError::Open) => Verdict::Rejected,
-        other => Verdict::of(other),
+        Ok(output) => Verdict::done(output),
+        Err(_) => Verdict::Failed,
     }
 }
 

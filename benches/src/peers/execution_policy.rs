@@ -40,7 +40,8 @@ impl Contender for Peer {
     async fn call(policy: &mut Handle, input: u64) -> Verdict {
         match policy.run(async || work_async(input).await).await {
             Err(ExecutionError::CircuitOpen { .. }) => Verdict::Rejected,
-            other => Verdict::of(other),
+            Ok(output) => Verdict::done(output),
+            Err(_) => Verdict::Failed,
         }
     }
 }

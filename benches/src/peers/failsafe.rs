@@ -27,7 +27,8 @@ pub fn rates() -> Failsafe<SuccessRateOverTimeWindow<Constant>> {
 fn verdict(result: Result<u64, Error<Unavailable>>) -> Verdict {
     match result {
         Err(Error::Rejected) => Verdict::Rejected,
-        other => Verdict::of(other),
+        Ok(output) => Verdict::done(output),
+        Err(_) => Verdict::Failed,
     }
 }
 

@@ -16,7 +16,8 @@ pub fn streak() -> Nobreak {
 fn verdict(result: Result<u64, CircuitError<Unavailable>>) -> Verdict {
     match result {
         Err(CircuitError::Open) => Verdict::Rejected,
-        other => Verdict::of(other),
+        Ok(output) => Verdict::done(output),
+        Err(_) => Verdict::Failed,
     }
 }
 

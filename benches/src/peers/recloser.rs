@@ -31,7 +31,8 @@ fn build() -> Recloser {
 fn verdict(result: Result<u64, Error<Unavailable>>) -> Verdict {
     match result {
         Err(Error::Rejected) => Verdict::Rejected,
-        other => Verdict::of(other),
+        Ok(output) => Verdict::done(output),
+        Err(_) => Verdict::Failed,
     }
 }
 

@@ -52,7 +52,8 @@ impl<S: Service<u64, Out = Result<u64, Error>> + 'static> Contender for Seatbelt
     async fn call(service: &mut Arc<S>, input: u64) -> Verdict {
         match service.execute(input).await {
             Err(Error::Rejected) => Verdict::Rejected,
-            other => Verdict::of(other),
+            Ok(output) => Verdict::done(output),
+            Err(_) => Verdict::Failed,
         }
     }
 }

@@ -52,7 +52,8 @@ impl<S: Guarded> Contender for TowerResilience<S> {
         };
         match result {
             Err(CircuitBreakerError::OpenCircuit) => Verdict::Rejected,
-            other => Verdict::of(other),
+            Ok(output) => Verdict::done(output),
+            Err(_) => Verdict::Failed,
         }
     }
 }

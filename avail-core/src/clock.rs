@@ -2,12 +2,63 @@
 
 use std::num::NonZeroU64;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-/// The monotonic origin of every [`Tick`] of this process.
-static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// The monotonic origin of every [`Tick`] of this process, in the system's nanoseconds.
+static ORIGIN: LazyLock<u64> = LazyLock::new(system::now);
+
+/// The system's monotonic clocks, in nanoseconds. The coarse one is read in a fifth of the time; it
+/// moves with the kernel's timer, and so is at most [`coarse_step`] behind.
+#[cfg(target_os = "linux")]
+mod system {
+    use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
+
+    #[inline]
+    fn nanos(time: Timespec) -> u64 {
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    }
+
+    #[inline]
+    pub(super) fn now() -> u64 {
+        nanos(clock_gettime(ClockId::Monotonic))
+    }
+
+    #[inline]
+    pub(super) fn coarse() -> u64 {
+        nanos(clock_gettime(ClockId::MonotonicCoarse))
+    }
+
+    pub(super) fn coarse_step() -> u64 {
+        nanos(clock_getres(ClockId::MonotonicCoarse))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+
+    pub(super) fn now() -> u64 {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        super::nanos(START.elapsed())
+    }
+
+    pub(super) fn coarse() -> u64 {
+        now()
+    }
+
+    pub(super) fn coarse_step() -> u64 {
+        0
+    }
+}
+
+/// How far the coarse clock may be behind.
+pub(crate) fn coarse_step() -> Duration {
+    static STEP: LazyLock<u64> = LazyLock::new(system::coarse_step);
+    Duration::from_nanos(*STEP)
+}
 
 /// A point in monotonic time: nanoseconds since one second before the first clock read of the
 /// process, so that it is never zero and fits an atomic integer for 584 years.
@@ -15,7 +66,7 @@ static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 pub(crate) struct Tick(NonZeroU64);
 
 impl Tick {
-    const LEAD: Duration = Duration::from_secs(1);
+    const LEAD: u64 = 1_000_000_000;
 
     /// Zero is as good as one: no clock has ever shown either.
     #[inline]
@@ -28,8 +79,14 @@ impl Tick {
         self.0.get()
     }
 
-    fn since_origin(elapsed: Duration) -> Self {
-        Tick::from_nanos(nanos(elapsed.saturating_add(Self::LEAD)))
+    #[inline]
+    fn since_origin(nanos: u64) -> Self {
+        Tick::from_nanos(nanos.saturating_add(Self::LEAD))
+    }
+
+    #[inline]
+    fn of_system(nanos: u64) -> Self {
+        Tick::since_origin(nanos.saturating_sub(*ORIGIN))
     }
 
     /// This point moved forward; the far end of time instead of an overflow.
@@ -39,7 +96,7 @@ impl Tick {
 
     /// The time since the first clock read of the process: as good as its start.
     pub(crate) fn age(self) -> Duration {
-        Duration::from_nanos(self.as_nanos()).saturating_sub(Self::LEAD)
+        Duration::from_nanos(self.as_nanos().saturating_sub(Self::LEAD))
     }
 
     /// The time since `earlier`; zero if that lies ahead.
@@ -65,12 +122,23 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// The monotonic time.
+    #[inline]
     pub(crate) fn now(&self) -> Tick {
         #[cfg(feature = "test-util")]
         if let Some(manual) = &self.manual {
-            return Tick::since_origin(manual.elapsed());
+            return Tick::since_origin(nanos(manual.elapsed()));
         }
-        Tick::since_origin(ORIGIN.elapsed())
+        Tick::of_system(system::now())
+    }
+
+    /// The monotonic time, or up to [`coarse_step`] before it.
+    #[inline]
+    pub(crate) fn coarse(&self) -> Tick {
+        #[cfg(feature = "test-util")]
+        if self.manual.is_some() {
+            return self.now();
+        }
+        Tick::of_system(system::coarse())
     }
 
     /// The time of day, in whole milliseconds: what timestamps show.
@@ -134,6 +202,17 @@ pub(crate) mod manual {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_coarse_clock_is_a_little_behind_and_never_ahead() {
+        let clock = Clock::default();
+        for _ in 0..100_000 {
+            let (before, coarse, after) = (clock.now(), clock.coarse(), clock.now());
+            assert!(coarse <= after, "{coarse:?} {after:?}");
+            // Two steps: the kernel's timer may be late itself.
+            assert!(before.since(coarse) <= 2 * coarse_step(), "{before:?} {coarse:?}");
+        }
+    }
 
     #[test]
     fn a_tick_is_never_zero_and_never_overflows() {

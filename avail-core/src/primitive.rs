@@ -2,9 +2,9 @@
 //! very code that ships is the code that loom explores.
 
 #[cfg(avail_loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(not(avail_loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 #[cfg(avail_loom)]
 pub(crate) use loom::sync::{Mutex, MutexGuard};

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
-use crate::breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerError, Guard};
+use crate::breaker::{CircuitBreaker, CircuitBreakerConfig, Guard};
 use crate::health::{Health, Probe};
 use crate::registry::CircuitBreakerRegistry;
 use crate::scope::Scope;
@@ -226,13 +226,9 @@ pub enum BreakerRef {
 }
 
 impl BreakerRef {
-    /// Asks for the right to make one call.
-    ///
-    /// # Errors
-    ///
-    /// [`CircuitBreakerError::Open`] where the call may not be made.
+    /// A guard for one call, which it has yet to ask for.
     #[inline]
-    pub fn guard(&self) -> Result<Guard<'_>, CircuitBreakerError> {
+    pub fn guard(&self) -> Guard<'_> {
         (**self).guard()
     }
 }

@@ -64,10 +64,11 @@ impl Breaker<'_> {
     //     fn parse(text: &str) -> Result<u32, E> {
     //         let (rules, reject) = <Result<u32, E> as Rejectable>::RULES;
     //         let breaker = { static SITE: BreakerSite = …; submit! { … } SITE.breaker() };
-    //         let guard = match breaker.guard() {
-    //             Ok(guard) => guard,
+    //         let mut guard = breaker.guard();
+    //         match guard.enter() {
+    //             Ok(()) => {}
     //             Err(error) => return reject(error),
-    //         };
+    //         }
     //         guard.run_sync(|| -> Result<u32, E> { BODY }, move |output| rules.judge(output))
     //     }
     //
@@ -88,7 +89,7 @@ impl Breaker<'_> {
     //     async fn fetch(id: u32) -> Result<Bytes, E> {
     //         let (rules, reject) = …;
     //         let breaker = …;
-    //         let guard = …;
+    //         let mut guard = …;
     //         let future = async move {
     //             if false { return declared::<Result<Bytes, E>>(); }
     //             { BODY }
@@ -119,7 +120,7 @@ impl Breaker<'_> {
     //             if false { return declared::<Result<Bytes, E>>(); }
     //             let (rules, reject) = …;
     //             let breaker = …;
-    //             let guard = …;
+    //             let mut guard = …;
     //             guard.run(pin!(future), move |output| rules.judge(output)).await
     //         }
     //     }
@@ -176,10 +177,11 @@ impl Breaker<'_> {
         quote_spanned! {here=>
             #rules
             let breaker = #find;
-            let guard = match breaker.guard() {
-                #krate::__private::Ok(guard) => guard,
+            let mut guard = breaker.guard();
+            match guard.enter() {
+                #krate::__private::Ok(()) => {}
                 #rejected
-            };
+            }
         }
     }
 

@@ -327,8 +327,8 @@ mod tests {
             (base().success_threshold(0), "`success_threshold` must be at least 1"),
             (base().half_open_max_calls(0), "`half_open_max_calls` must be at least 1"),
             (
-                base().success_threshold(16_384),
-                "`success_threshold` is 16384, and may be at most 16383",
+                base().success_threshold(8_192),
+                "`success_threshold` is 8192, and may be at most 8191",
             ),
             (base().failure_rate(0.0), "`failure_rate` is 0, and must be above 0 and at most 1"),
             (

@@ -12,9 +12,8 @@ use super::events::{BreakerEvent, Listeners};
 use super::fleet::Fleet;
 use super::machine::{Change, Machine, Rejection, Standing, Ticket, Verdict};
 use super::metrics::{CircuitBreakerMetrics, Counters, End, TimeInState, TransitionCount};
-use super::permit::Guard;
 use super::rules::Duties;
-use crate::clock::{Clock, Tick};
+use crate::clock::{Clock, Tick, coarse_step};
 
 pub(crate) struct Inner {
     pub(super) name: Arc<str>,
@@ -45,15 +44,12 @@ impl Inner {
 
     #[inline]
     pub(super) fn admit(&self) -> Result<Ticket, CircuitBreakerError> {
-        match self.machine.admit_closed() {
-            Some(ticket) => Ok(ticket),
-            None => self.admit_slowly(),
+        if let Some(ticket) = self.machine.admit_closed() {
+            return Ok(ticket);
         }
-    }
-
-    #[cold]
-    pub(super) fn admit_slowly(&self) -> Result<Ticket, CircuitBreakerError> {
-        match self.machine.admit(self.clock.now()) {
+        // Most of those that are rejected are so long before the end of the open time.
+        let early = self.machine.reject_early(self.clock.coarse(), 2 * coarse_step());
+        match early.map_or_else(|| self.machine.admit(self.clock.now()), Err) {
             Ok(ticket) => {
                 self.deliver();
                 Ok(ticket)
@@ -62,7 +58,8 @@ impl Inner {
         }
     }
 
-    pub(super) fn reject(&self, rejection: Rejection) -> CircuitBreakerError {
+    #[inline]
+    fn reject(&self, rejection: Rejection) -> CircuitBreakerError {
         self.counters.count_rejection(rejection.state);
         self.deliver();
         CircuitBreakerError::Open {
@@ -70,19 +67,6 @@ impl Inner {
             reason: rejection.reason,
             retry_after: rejection.retry_after,
         }
-    }
-
-    #[inline]
-    pub(super) fn guard(&self) -> Result<Guard<'_>, CircuitBreakerError> {
-        match self.machine.closed_word() {
-            Some(word) => Ok(Guard::closed(self, word)),
-            None => self.guard_slowly(),
-        }
-    }
-
-    #[cold]
-    pub(super) fn guard_slowly(&self) -> Result<Guard<'_>, CircuitBreakerError> {
-        Ok(Guard::new(self, self.admit_slowly()?))
     }
 
     /// A call has begun that may have to be known while it is under way.
@@ -94,16 +78,18 @@ impl Inner {
         }
     }
 
-    #[inline(never)]
     pub(super) fn settle(&self, Ended { ticket, duties, started, end }: Ended) {
         let verdict = match end {
             End::Success => Verdict::Good,
             End::Failure | End::Panic | End::CancelledOverdue | End::Timeout => Verdict::Bad,
             End::Ignored | End::Cancelled | End::Rejected | End::Stale => Verdict::Nothing,
         };
+        // The coarse clock will do for a good call, but for nothing that it may bring about.
+        let coarse = Cell::new(verdict == Verdict::Good && duties.has(Duties::COARSE));
         let read = Cell::new(None);
         let now = || {
-            let now = read.get().unwrap_or_else(|| self.clock.now());
+            let clock = || if coarse.get() { self.clock.coarse() } else { self.clock.now() };
+            let now = read.get().unwrap_or_else(clock);
             read.set(Some(now));
             now
         };
@@ -115,26 +101,20 @@ impl Inner {
             _ if verdict == Verdict::Nothing || !duties.has(Duties::LATENCY) => false,
             _ => started.is_some_and(|start| self.machine.rules().is_slow(now().since(start))),
         };
+        if slow || ticket.lease.is_some() {
+            coarse.set(false);
+            read.set(None);
+        }
         let stale = self.machine.settle(ticket, verdict, slow, now) == Standing::Stale;
         self.counters.count(if stale { End::Stale } else { end });
         self.deliver();
     }
 
     /// The call has to be timed from now on.
-    #[cold]
-    #[inline(never)]
     pub(super) fn start(&self, ticket: Ticket, duties: Duties) -> Tick {
-        let now = self.clock.now();
+        let now = if duties.has(Duties::COARSE) { self.clock.coarse() } else { self.clock.now() };
         self.enter(ticket, duties, now);
         now
-    }
-
-    /// A call's guard is dropped before its end: it was given up, or its own code panicked.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn give_up(&self, ended: Ended, panicked: bool) {
-        let end = if panicked { End::Panic } else { self.given_up(ended.started) };
-        self.settle(Ended { end, ..ended });
     }
 
     /// What a call counts as that is given up now; `None`: before it ever waited.

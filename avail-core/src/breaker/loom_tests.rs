@@ -14,8 +14,9 @@
 //! a lease that ended believed without that second look; a rejection while a change takes the
 //! probes back; a streak in shadow reported by each of its last failures; two threads that deliver
 //! at once; a late result of a probe that counts; an override's end taken away before the word, or
-//! with Relaxed, or believed beside an old word; the words of a window changed with Relaxed, or
-//! without a look at their epoch or turn, or its count of failures never below zero.
+//! with Relaxed, or believed beside an old word; in a window, either fence left out, good calls told
+//! to look after the count instead of before it, a thread's epoch written or read with Relaxed, or
+//! its count kept from one epoch to the next.
 //!
 //! Not caught: Release and Acquire of `last_failure` made Relaxed, and `first_lease` stored after
 //! the word. A lease that is not seen yet sends the caller to the lock, which puts it right.
@@ -606,34 +607,60 @@ fn rate() -> CircuitBreakerConfigBuilder {
     CircuitBreakerConfig::builder().failure_rate(1.0).window(2).min_calls(2)
 }
 
-#[test]
-fn loom_two_calls_that_follow_each_other_in_a_cell_leave_no_failure_behind() {
-    explore(|| {
-        let window = Arc::new(Window::of_calls(1));
-        beside(
-            &window,
-            |window| window.record(3, FAILED, || at(0)),
-            |window| window.record(3, GOOD, || at(0)),
-        );
-        window.record(3, GOOD, || at(0));
-        assert_eq!(window.tally(3, at(0)), Tally { calls: 1, failed: 0, slow: 0 });
-    });
+fn either_window(of_time: bool) -> Arc<Window> {
+    Arc::new(match of_time {
+        false => Window::of_calls(5),
+        true => Window::of_time(Duration::from_secs(1)),
+    })
 }
 
 #[test]
 fn loom_a_call_of_an_earlier_epoch_leaves_no_mark_in_a_window() {
     for of_time in [false, true] {
         explore(move || {
-            let window = Arc::new(match of_time {
-                false => Window::of_calls(2),
-                true => Window::of_time(Duration::from_secs(1)),
-            });
+            let window = either_window(of_time);
             beside(
                 &window,
-                |window| window.record(1, FAILED, || at(0)),
-                |window| window.record(2, GOOD, || at(0)),
+                |window| window.record(1, FAILED, 2, || at(0)),
+                |window| window.record(2, FAILED, 2, || at(0)),
             );
-            assert_eq!(window.tally(2, at(0)), Tally { calls: 1, failed: 0, slow: 0 });
+            assert_eq!(window.tally(2, at(0)), Tally { calls: 1, failed: 1, slow: 0 });
+        });
+    }
+}
+
+#[test]
+fn loom_a_thread_that_begins_an_epoch_counts_nothing_of_the_one_before() {
+    explore(|| {
+        let window = either_window(false);
+        beside(
+            &window,
+            |window| {
+                for epoch in [1, 1, 2] {
+                    window.record(epoch, GOOD, 0, || at(0));
+                }
+            },
+            |window| {
+                let told = window.record(2, FAILED, 0, || at(0)).expect("a bad call");
+                assert!(told.calls <= 2, "{told:?}");
+            },
+        );
+        assert_eq!(window.tally(2, at(0)).calls, 2);
+    });
+}
+
+#[test]
+fn loom_the_later_of_a_good_and_a_bad_call_that_make_a_rate_is_told_of_both() {
+    for of_time in [false, true] {
+        explore(move || {
+            let window = either_window(of_time);
+            let both = Some(Tally { calls: 2, failed: 1, slow: 0 });
+            let (bad, good) = beside(
+                &window,
+                |window| window.record(1, FAILED, 2, || at(0)),
+                |window| window.record(1, GOOD, 2, || at(0)),
+            );
+            assert!(bad == both || good == both, "{bad:?} {good:?}");
         });
     }
 }
@@ -641,12 +668,12 @@ fn loom_a_call_of_an_earlier_epoch_leaves_no_mark_in_a_window() {
 #[test]
 fn loom_a_wheel_that_turns_loses_no_call() {
     explore(|| {
-        let window = Arc::new(Window::of_time(Duration::from_secs(1)));
-        window.record(1, FAILED, || at(0));
+        let window = either_window(true);
+        window.record(1, FAILED, 1, || at(0));
         beside(
             &window,
-            |window| window.record(1, FAILED, || at(11)),
-            |window| window.record(1, FAILED, || at(11)),
+            |window| window.record(1, FAILED, 1, || at(11)),
+            |window| window.record(1, FAILED, 1, || at(11)),
         );
         assert_eq!(window.tally(1, at(11)), Tally { calls: 2, failed: 2, slow: 0 });
     });

@@ -54,7 +54,7 @@ fn streak_epoch(streak: u64) -> u32 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     /// The word at admission.
-    word: Word,
+    pub(crate) word: Word,
     /// For a probe: when its slot is taken back.
     pub(crate) lease: Option<Tick>,
 }
@@ -187,6 +187,8 @@ impl Machine {
     ) -> Self {
         let over = own.as_ref().map(|own| own.kind).or(mode.as_override());
         let word = if over.is_some() { Word::NEW.overridden(over) } else { Word::NEW };
+        let rules = Rules::new(&config);
+        let word = word.with_duties(!rules.duties().is_none());
         Machine {
             word: AtomicU64::new(word.bits()),
             streak: AtomicU64::new(empty_streak(word)),
@@ -197,7 +199,7 @@ impl Machine {
             open_reason: AtomicU64::new(0),
             untold: AtomicU64::new(0),
             supervised_until: AtomicU64::new(0),
-            rules: Rules::new(&config),
+            rules,
             windows: Windows::of(&config),
             in_flight: InFlight::default(),
             cold: Mutex::new(Cold {
@@ -227,6 +229,7 @@ impl Machine {
     pub(crate) fn with_epoch(config: CircuitBreakerConfig, now: Tick, epoch: u32) -> Self {
         let machine = Self::new(Arc::new(config), now, Mode::On, None);
         let word = Word::from_bits(u64::from(epoch) << 32).moved_to(CircuitState::Closed);
+        let word = word.with_duties(!machine.duties().is_none());
         machine.transition_now(now).move_to(word, Cause::Reset);
         machine
     }
@@ -251,14 +254,12 @@ impl Machine {
         &self.in_flight
     }
 
-    /// Nothing has changed since the call was admitted, and no failure waits to be forgotten: a
-    /// success has nothing to do but to be counted.
+    /// Nothing has changed since the call was admitted, and no failure waits to be forgotten: what
+    /// a success of a closed breaker has to do is to be counted, and what its duties ask.
     #[inline]
-    pub(crate) fn is_calm(&self, ticket: Ticket) -> bool {
+    pub(crate) fn is_calm(&self, admitted: Word) -> bool {
         // Relaxed: as in `end_streak`.
-        self.load() == ticket.word
-            && ticket.word.is_plainly_closed()
-            && self.streak.load(Ordering::Relaxed) as u32 == 0
+        self.load() == admitted && self.streak.load(Ordering::Relaxed) as u32 == 0
     }
 
     #[inline]
@@ -279,10 +280,10 @@ impl Machine {
         transition
     }
 
-    /// Takes the lock, and gives up if the word has moved on since `seen`.
+    /// Takes the lock, and gives up if the epoch has moved on since `seen`.
     fn transition(&self, seen: Word, at: Tick) -> Option<Transition<'_>> {
         let transition = self.transition_now(at);
-        (transition.word == seen).then_some(transition)
+        (transition.word.epoch() == seen.epoch()).then_some(transition)
     }
 }
 

@@ -6,13 +6,15 @@
 //! | `state` | the state machine as plain values |
 //! | `machine` | the atomics and the lock around it |
 //! | `rules`, `window` | what opens it, and over which calls |
-//! | `shards` | counters that no two threads write |
+//! | `seat`, `shards` | what no two threads write |
 //! | `permit` | the right to make one call, returned whatever happens to the call |
+//! | `call` | a call under way, as a future |
 //! | `config`, `builder`, `overrides` | what it can be told |
 //! | `events`, `metrics`, `error` | what it tells |
 //! | `fleet` | the switch for all breakers |
 
 mod builder;
+mod call;
 mod config;
 mod error;
 mod events;
@@ -23,6 +25,7 @@ mod metrics;
 mod overrides;
 mod permit;
 mod rules;
+mod seat;
 mod shards;
 mod state;
 mod window;
@@ -35,8 +38,7 @@ mod model_tests;
 mod tests;
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::Arc;
 
 pub use self::builder::{CircuitBreakerConfigBuilder, ConfigError};
@@ -52,6 +54,7 @@ pub use self::state::CircuitState;
 
 pub(crate) use self::events::Listeners;
 
+use self::call::{ByResult, Call, Classified, Finish};
 use self::fleet::Fleet;
 pub(crate) use self::inner::Inner;
 use self::machine::Machine;
@@ -165,30 +168,12 @@ impl CircuitBreaker {
     /// [`CallError::CircuitBreaker`] where the call was not let through, else
     /// [`CallError::Operation`] with the operation's own error.
     #[inline]
-    pub async fn call<F, Fut, T, E>(&self, op: F) -> Result<T, CallError<E>>
+    pub fn call<F, Fut, T, E>(&self, op: F) -> impl Future<Output = Result<T, CallError<E>>>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let mut guard = match self.inner.machine.closed_word() {
-            // Made here, since a `Result` of a guard would go through memory.
-            Some(word) => Guard::closed(&self.inner, word),
-            None => self.inner.guard_slowly()?,
-        };
-        let mut future = pin!(guard.watch(op));
-        let poll =
-            poll_fn(|context| guard.poll_limited(context, |context| future.as_mut().poll(context)));
-        match poll.await {
-            Some(Ok(value)) => {
-                guard.end(End::Success);
-                Ok(value)
-            }
-            Some(Err(error)) => {
-                guard.end(End::Failure);
-                Err(CallError::Operation(error))
-            }
-            None => Err(CallError::CircuitBreaker(guard.time_out())),
-        }
+        Call::new(self.guard(), op, ByResult)
     }
 
     /// [`call`](Self::call) for a function that is not async.
@@ -208,21 +193,10 @@ impl CircuitBreaker {
     where
         F: FnOnce() -> Result<T, E>,
     {
-        let mut guard = match self.inner.machine.closed_word() {
-            // Made here, since a `Result` of a guard would go through memory.
-            Some(word) => Guard::closed(&self.inner, word),
-            None => self.inner.guard_slowly()?,
-        };
-        match guard.watch(op) {
-            Ok(value) => {
-                guard.end(End::Success);
-                Ok(value)
-            }
-            Err(error) => {
-                guard.end(End::Failure);
-                Err(CallError::Operation(error))
-            }
-        }
+        let mut guard = self.guard();
+        guard.enter()?;
+        let output = guard.watch(op);
+        ByResult.finish(&mut guard, output)
     }
 
     /// Runs `op` if the breaker lets it, and asks `classify` what its result counts as.
@@ -248,27 +222,17 @@ impl CircuitBreaker {
     /// # Ok(()) }
     /// ```
     #[inline]
-    pub async fn call_classified<F, Fut, R, C>(
+    pub fn call_classified<F, Fut, R, C>(
         &self,
         op: F,
         classify: C,
-    ) -> Result<R, CircuitBreakerError>
+    ) -> impl Future<Output = Result<R, CircuitBreakerError>>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = R>,
         C: FnOnce(&R) -> Outcome,
     {
-        let mut guard = self.inner.guard()?;
-        let mut future = pin!(guard.watch(op));
-        let poll =
-            poll_fn(|context| guard.poll_limited(context, |context| future.as_mut().poll(context)));
-        match poll.await {
-            Some(output) => {
-                guard.settle(&output, classify);
-                Ok(output)
-            }
-            None => Err(guard.time_out()),
-        }
+        Call::new(self.guard(), op, Classified(Some(classify)))
     }
 
     /// Asks for the right to make one call, for code that can't be put into a closure. The slot is
@@ -324,8 +288,9 @@ impl CircuitBreaker {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    pub(crate) fn guard(&self) -> Result<Guard<'_>, CircuitBreakerError> {
-        self.inner.guard()
+    #[inline]
+    pub(crate) fn guard(&self) -> Guard<'_> {
+        Guard::new(&self.inner)
     }
 
     /// Goes on with other settings. Its state, its open time, what its windows hold and the calls

@@ -1,13 +1,15 @@
 //! The right to make one call. It is handed back whatever happens to the call: a result, a panic,
 //! a dropped future.
 
+use std::fmt;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 #[cfg(feature = "tower")]
 use std::time::Duration;
 
+use super::call::{Judged, Running};
 use super::error::CircuitBreakerError;
 use super::inner::{Ended, Inner};
 use super::machine::Ticket;
@@ -66,8 +68,8 @@ pub struct Permit {
     settled: bool,
 }
 
-impl std::fmt::Debug for Inner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CircuitBreaker").field("name", &self.name).finish_non_exhaustive()
     }
 }
@@ -149,139 +151,124 @@ impl Drop for Permit {
 
 /// A permit that borrows its breaker and touches no reference count: what `call` and the macros
 /// use.
-#[derive(Debug)]
 #[must_use = "dropping a guard gives its slot back"]
 pub struct Guard<'a> {
     breaker: &'a Inner,
     ticket: Ticket,
-    duties: Duties,
     /// Set when the call first had to wait; from the start for a probe, and where the time that a
     /// call takes is measured.
     started: Option<Tick>,
     /// Cuts the call off; made when it first had to wait.
-    timer: Option<Pin<Box<tokio::time::Sleep>>>,
-    /// Whether the operation's own code is running: if the guard is dropped then, it panicked.
-    running: bool,
-    settled: bool,
+    timer: Option<Timer>,
+    duties: Duties,
+    phase: Phase,
+}
+
+/// Behind a pointer, so that a call which need not wait has no timer in it; and not named, so that
+/// the code which tears one down is not put into every call.
+type Timer = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+/// What a guard's drop finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    /// The operation's own code is running: if the guard is dropped now, it panicked.
+    Running,
+    Settled,
 }
 
 impl<'a> Guard<'a> {
+    /// Of no call yet.
     #[inline]
-    pub(super) fn new(breaker: &'a Inner, ticket: Ticket) -> Self {
-        let mut guard = Self::untimed(breaker, ticket);
-        let duties = guard.duties;
-        if ticket.lease.is_some() || duties.has(Duties::LATENCY) {
-            guard.started = Some(breaker.start(guard.ticket, duties));
+    pub(super) fn new(breaker: &'a Inner) -> Self {
+        let (ticket, duties) = (Ticket::closed(Word::NEW), Duties::NONE);
+        Guard { breaker, ticket, started: None, timer: None, duties, phase: Phase::Settled }
+    }
+
+    /// Asks for the right to make a call.
+    ///
+    /// # Errors
+    ///
+    /// [`CircuitBreakerError::Open`] where it may not be made.
+    #[inline]
+    pub fn enter(&mut self) -> Result<(), CircuitBreakerError> {
+        if self.enter_plainly() { Ok(()) } else { self.enter_apart() }
+    }
+
+    #[inline(never)]
+    fn enter_apart(&mut self) -> Result<(), CircuitBreakerError> {
+        self.enter_slowly()
+    }
+
+    /// Whether a call may be made that has nothing to do but to be counted.
+    #[inline]
+    pub(super) fn enter_plainly(&mut self) -> bool {
+        match self.breaker.machine.plain_word() {
+            Some(word) => {
+                self.ticket.word = word;
+                self.phase = Phase::Waiting;
+                true
+            }
+            None => false,
         }
-        guard
     }
 
     #[inline]
-    fn untimed(breaker: &'a Inner, ticket: Ticket) -> Self {
-        Guard {
-            breaker,
-            ticket,
-            duties: breaker.machine.duties(),
-            started: None,
-            timer: None,
-            running: false,
-            settled: false,
+    pub(super) fn enter_slowly(&mut self) -> Result<(), CircuitBreakerError> {
+        self.ticket = self.breaker.admit()?;
+        self.phase = Phase::Waiting;
+        self.duties = self.breaker.machine.duties();
+        if self.ticket.lease.is_some() || self.duties.has(Duties::LATENCY) {
+            self.start();
         }
+        Ok(())
     }
 
-    /// Of a call that a closed breaker lets pass.
-    #[inline]
-    pub(super) fn closed(breaker: &'a Inner, word: Word) -> Self {
-        let mut guard = Self::untimed(breaker, Ticket::closed(word));
-        let duties = guard.duties;
-        if duties.has(Duties::LATENCY) {
-            guard.started = Some(breaker.start(guard.ticket, duties));
-        }
-        guard
+    /// The call is timed from now on.
+    fn start(&mut self) {
+        self.started = Some(self.breaker.start(self.ticket, self.duties));
     }
 
     /// Runs the operation's code under watch: a panic in it is the operation's.
     #[inline]
     pub fn watch<R>(&mut self, op: impl FnOnce() -> R) -> R {
-        self.running = true;
+        self.phase = Phase::Running;
         let result = op();
-        self.running = false;
+        self.phase = Phase::Waiting;
         result
     }
 
-    #[inline]
-    fn poll<R>(&mut self, poll: impl FnOnce() -> Poll<R>) -> Poll<R> {
-        let polled = self.watch(poll);
-        if polled.is_pending() && self.started.is_none() {
-            self.started = Some(self.breaker.start(self.ticket, self.duties));
-        }
-        polled
-    }
-
     /// Runs a future to its end, and takes its output into account.
-    #[expect(clippy::manual_async_fn, reason = "an `async fn` keeps each argument twice")]
     #[inline]
-    pub fn run<F, C, O>(mut self, future: F, classify: C) -> impl Future<Output = F::Output>
+    pub fn run<F, C>(&mut self, future: F, classify: C) -> Running<'_, 'a, F, Judged<C>>
     where
-        F: Future,
-        C: FnOnce(&F::Output) -> O,
-        O: Into<End>,
+        F: Future + Unpin,
+        C: FnOnce(&F::Output) -> End,
     {
-        async move {
-            let mut future = pin!(future);
-            let poll = std::future::poll_fn(|context| self.poll(|| future.as_mut().poll(context)));
-            let output = poll.await;
-            self.settle(&output, classify);
-            output
-        }
+        Running::new(self, future, Judged(Some(classify)))
     }
 
-    /// Polls a call that may be cut off; `None`: it is.
-    #[inline]
-    pub(super) fn poll_limited<R>(
-        &mut self,
-        context: &mut Context<'_>,
-        poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
-    ) -> Poll<Option<R>> {
-        match self.watch(|| poll(context)) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if self.waits(context) => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    /// The call has to wait. Gives whether it is cut off.
+    /// The call has to wait. Gives the error of one that is cut off.
     #[cold]
     #[inline(never)]
-    fn waits(&mut self, context: &mut Context<'_>) -> bool {
+    pub(super) fn wait(&mut self, context: &mut Context<'_>) -> Option<CircuitBreakerError> {
         if self.started.is_none() {
-            self.started = Some(self.breaker.start(self.ticket, self.duties));
+            self.start();
         }
         if !self.duties.has(Duties::TIMEOUT) {
-            return false;
+            return None;
         }
-        let Some(limit) = self.breaker.config().call_timeout else { return false };
-        // In a box, so that a call which need not wait has no timer in it.
+        let limit = self.breaker.config().call_timeout?;
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        timer.as_mut().poll(context).is_ready()
-    }
-
-    /// The call is cut off.
-    #[cold]
-    pub(super) fn time_out(mut self) -> CircuitBreakerError {
-        let name = self.breaker.name.clone();
-        let after = self.breaker.config().call_timeout.unwrap_or_default();
-        self.end(End::Timeout);
-        CircuitBreakerError::Timeout { name, after }
+        timer.as_mut().poll(context).is_ready().then(|| {
+            self.end(End::Timeout);
+            CircuitBreakerError::Timeout { name: self.breaker.name.clone(), after: limit }
+        })
     }
 
     /// Runs a function to its end, and takes its output into account.
     #[inline]
-    pub fn run_sync<R, C, O>(mut self, op: impl FnOnce() -> R, classify: C) -> R
-    where
-        C: FnOnce(&R) -> O,
-        O: Into<End>,
-    {
+    pub fn run_sync<R>(&mut self, op: impl FnOnce() -> R, classify: impl FnOnce(&R) -> End) -> R {
         let output = self.watch(op);
         self.settle(&output, classify);
         output
@@ -294,28 +281,50 @@ impl<'a> Guard<'a> {
         self.end(end);
     }
 
-    /// A success of a closed breaker without other duties is counted and nothing else.
     #[inline]
     pub(super) fn end(&mut self, end: End) {
-        self.settled = true;
-        let plain = end == End::Success && self.duties.is_none() && self.ticket.lease.is_none();
-        if plain && self.breaker.machine.is_calm(self.ticket) {
+        self.phase = Phase::Settled;
+        let word = self.ticket.word;
+        if end == End::Success && word.is_plain() && self.breaker.machine.is_calm(word) {
             self.breaker.counters.count(End::Success);
         } else {
-            let Guard { breaker, ticket, duties, started, .. } = *self;
-            breaker.settle(Ended { ticket, duties, started, end });
+            self.end_slowly(end);
         }
+    }
+
+    #[inline(never)]
+    fn end_slowly(&mut self, end: End) {
+        let Guard { breaker, ticket, duties, started, .. } = *self;
+        breaker.settle(Ended { ticket, duties, started, end });
+    }
+
+    /// Dropped before the call's end: it was given up, or its own code panicked.
+    #[cold]
+    #[inline(never)]
+    fn give_up(&mut self) {
+        let panicked = self.phase == Phase::Running;
+        let end = if panicked { End::Panic } else { self.breaker.given_up(self.started) };
+        self.end_slowly(end);
     }
 }
 
 impl Drop for Guard<'_> {
-    /// By value into the cold part, so that the guard itself can stay in registers.
     #[inline]
     fn drop(&mut self) {
-        if !self.settled {
-            let Guard { breaker, ticket, duties, started, .. } = *self;
-            let end = End::Cancelled;
-            breaker.give_up(Ended { ticket, duties, started, end }, self.running);
+        if self.phase != Phase::Settled {
+            self.give_up();
         }
+    }
+}
+
+impl fmt::Debug for Guard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Guard { breaker, ticket, duties, phase, .. } = self;
+        f.debug_struct("Guard")
+            .field("breaker", breaker)
+            .field("ticket", ticket)
+            .field("duties", duties)
+            .field("phase", phase)
+            .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::config::{CircuitBreakerConfig, RateWindow};
 use super::error::OpenReason;
 use super::window::{Tally, Window};
-use crate::clock::{Tick, nanos};
+use crate::clock::{Tick, coarse_step, nanos};
 
 /// Not a rule: a rate that nothing reaches, a time that never comes.
 const NEVER: u64 = u64::MAX;
@@ -21,6 +21,7 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct Duties(u32);
 
 impl Duties {
+    pub(crate) const NONE: Duties = Duties(0);
     /// Put what it was into a window.
     pub(crate) const RATES: Duties = Duties(1);
     /// Measure how long it took.
@@ -29,10 +30,13 @@ impl Duties {
     pub(crate) const TIMEOUT: Duties = Duties(4);
     /// Be known while it is under way.
     pub(crate) const IN_FLIGHT: Duties = Duties(8);
+    /// No duty, but a relief: the coarse clock will do for what a good call has to measure.
+    pub(crate) const COARSE: Duties = Duties(16);
 
     fn of(config: &CircuitBreakerConfig) -> Self {
         let latency = config.slow_call_rate.is_some();
         let each = [
+            (coarse_clock_will_do(config), Duties::COARSE),
             (config.has_rates(), Duties::RATES),
             (latency, Duties::LATENCY),
             (config.call_timeout.is_some(), Duties::TIMEOUT),
@@ -46,10 +50,22 @@ impl Duties {
         self.0 & duty.0 != 0
     }
 
-    #[inline]
     pub(crate) fn is_none(self) -> bool {
-        self.0 == 0
+        self == Self::NONE
     }
+}
+
+/// Whether the coarse clock is exact to one percent of each time that it would be compared with.
+fn coarse_clock_will_do(config: &CircuitBreakerConfig) -> bool {
+    let slice = match config.window {
+        RateWindow::Time(length) => Some(length / 10),
+        RateWindow::Calls(_) => None,
+    };
+    let times = [config.slow_call, Some(config.overdue_after()).flatten(), slice];
+    let shortest = times.into_iter().flatten().min();
+    config.has_rates()
+        && !config.slow_in_flight
+        && shortest.is_none_or(|shortest| shortest >= 100 * coarse_step())
 }
 
 #[derive(Debug, Default)]
@@ -100,6 +116,10 @@ impl Rules {
         self.half_open_max_calls.load(Relaxed)
     }
 
+    pub(crate) fn min_calls(&self) -> u32 {
+        self.min_calls.load(Relaxed)
+    }
+
     pub(crate) fn reset_timeout(&self) -> Duration {
         Duration::from_nanos(self.reset_timeout.load(Relaxed))
     }
@@ -116,7 +136,7 @@ impl Rules {
 
     /// What a tally opens the breaker for, if it does.
     pub(crate) fn broken_by(&self, tally: Tally) -> Option<OpenReason> {
-        if tally.calls < u64::from(self.min_calls.load(Relaxed)) {
+        if tally.calls < u64::from(self.min_calls()) {
             return None;
         }
         let rate = |rate: &AtomicU64| f64::from_bits(rate.load(Relaxed));
@@ -174,8 +194,17 @@ impl Windows {
             return;
         }
         let last = self.first.get_or_init(|| Box::new(Link::new(config.window))).last();
-        if last.shape != config.window {
+        if last.shape == config.window {
+            last.window.look_again();
+        } else {
             last.next.get_or_init(|| Box::new(Link::new(config.window)));
+        }
+    }
+
+    /// The next call looks at the rates, whatever it is.
+    pub(crate) fn look_again(&self) {
+        if let Some(window) = self.current() {
+            window.look_again();
         }
     }
 

@@ -1,108 +1,111 @@
-//! Counters that no two threads write.
+//! What no two threads write.
 //!
 //! A shared counter costs its cache line's travel from core to core at every call. Here each thread
-//! has a *seat*, a small number that is its own while it lives, and each breaker a shard of counters
-//! for each seat that ever used it. To count is to load and to store: nobody else stores there. To
-//! read is to add the shards up.
+//! has a *seat*, a small number that is its own while it lives, and each breaker a shard for each
+//! seat that ever used it. To count is to load and to store: nobody else stores there. To read is to
+//! add the shards up.
 //!
 //! The first thread to use a breaker gets the shard inside it; others get theirs on the heap, when
 //! they come. So a breaker that is not contended stays small.
 
-use std::cell::Cell;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Counters are relaxed throughout: each stands alone, and guards no other memory.
+use super::seat::{GONE, seat};
+
+/// Relaxed throughout: each counter stands alone, and guards no other memory.
 use Ordering::Relaxed;
 
-/// A thread's seat; given back when the thread ends.
+/// On cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Apart<T>(T);
+
+/// A `T` for each thread.
 #[derive(Debug)]
-struct Seat;
-
-struct Seats {
-    next: u32,
-    free: BinaryHeap<Reverse<u32>>,
+pub(crate) struct Shards<T> {
+    /// The seat whose shard is `own`, plus one; 0: nobody's yet.
+    owner: AtomicU32,
+    own: Apart<T>,
+    others: OnceLock<Box<Tiers<T>>>,
 }
 
-static SEATS: Mutex<Seats> = Mutex::new(Seats { next: 0, free: BinaryHeap::new() });
+/// Shards of all other seats: tier `t` has room for 2^t of them, and is made when one comes.
+type Tiers<T> = [OnceLock<Box<[Apart<T>]>>; TIERS];
 
-/// Not seated yet.
-const STANDING: u32 = u32::MAX;
-/// The thread is ending, and has given its seat back.
-const GONE: u32 = u32::MAX - 1;
+/// 2^16 − 1 threads at once have shards of their own.
+const TIERS: usize = 16;
 
-thread_local! {
-    /// Beside `KEEPER`, since a value without a destructor is reached without a check.
-    static NUMBER: Cell<u32> = const { Cell::new(STANDING) };
-    static KEEPER: Seat = const { Seat };
-}
-
-/// The thread's seat number, or [`GONE`].
-#[inline]
-fn seat() -> u32 {
-    let number = NUMBER.get();
-    if number == STANDING { sit_down() } else { number }
-}
-
-#[cold]
-fn sit_down() -> u32 {
-    // Registers the destructor that gives the seat back.
-    if KEEPER.try_with(|_| ()).is_err() {
-        return GONE;
+impl<T: Default> Default for Shards<T> {
+    fn default() -> Self {
+        let shards =
+            Shards { owner: AtomicU32::new(0), own: Apart::default(), others: OnceLock::new() };
+        // A model does not see that one thread makes a shard before another reads it.
+        #[cfg(avail_loom)]
+        (0..2).for_each(|tier| _ = shards.tier(tier));
+        shards
     }
-    let mut seats = SEATS.lock().unwrap_or_else(PoisonError::into_inner);
-    let number = seats.free.pop().map_or(seats.next, |Reverse(number)| number);
-    seats.next = seats.next.max(number + 1);
-    NUMBER.set(number);
-    number
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let number = NUMBER.replace(GONE);
-        if number < GONE {
-            // The lock orders this thread's last count before the next owner's first.
-            SEATS.lock().unwrap_or_else(PoisonError::into_inner).free.push(Reverse(number));
+impl<T: Default> Shards<T> {
+    /// This thread's, which no other writes; `None` where it can't have one, as at its very end.
+    #[inline]
+    pub(crate) fn mine(&self) -> Option<&T> {
+        let seat = seat();
+        if self.owner.load(Relaxed) == seat.wrapping_add(1) {
+            Some(&self.own.0)
+        } else {
+            self.mine_elsewhere(seat)
         }
     }
-}
 
-/// One thread's counters, on cache lines of their own.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Shard<const N: usize>([AtomicU64; N]);
+    #[inline(never)]
+    fn mine_elsewhere(&self, seat: u32) -> Option<&T> {
+        let place = seat.checked_add(1).filter(|_| seat < GONE)?;
+        let free = self.owner.load(Relaxed) == 0;
+        if free && self.owner.compare_exchange(0, place, Relaxed, Relaxed).is_ok() {
+            return Some(&self.own.0);
+        }
+        let tier = place.ilog2();
+        let shard = self.tier(tier)?.get((place - (1 << tier)) as usize)?;
+        Some(&shard.0)
+    }
 
-impl<const N: usize> Shard<N> {
-    fn new() -> Self {
-        Shard([const { AtomicU64::new(0) }; N])
+    #[inline]
+    fn tier(&self, tier: u32) -> Option<&[Apart<T>]> {
+        let tiers = self.others.get_or_init(|| Box::new([const { OnceLock::new() }; TIERS]));
+        let made = || (0..1 << tier).map(|_| Apart::default()).collect();
+        Some(tiers.get(tier as usize)?.get_or_init(made))
+    }
+
+    /// Those of all threads.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let tiers = self.others.get().into_iter().flat_map(|tiers| tiers.iter());
+        let others = tiers.filter_map(OnceLock::get).flatten();
+        [&self.own].into_iter().chain(others).map(|shard| &shard.0)
     }
 }
 
 /// `N` counters.
 #[derive(Debug)]
 pub(crate) struct Sharded<const N: usize> {
-    /// The seat whose shard is `own`, plus one; 0: nobody's yet.
-    owner: AtomicU32,
-    own: Shard<N>,
-    others: OnceLock<Box<Others<N>>>,
+    shards: Shards<Counts<N>>,
+    /// For threads without a shard.
+    shared: OnceLock<Box<Counts<N>>>,
 }
 
-/// Shards of all other seats: tier `t` has room for 2^t of them, and is made when one comes.
 #[derive(Debug)]
-struct Others<const N: usize> {
-    tiers: [OnceLock<Box<[Shard<N>]>>; TIERS],
-    /// For threads without a seat; counted by adding atomically.
-    shared: Shard<N>,
-}
+struct Counts<const N: usize>([AtomicU64; N]);
 
-/// 2^16 − 1 threads at once have shards of their own.
-const TIERS: usize = 16;
+impl<const N: usize> Default for Counts<N> {
+    fn default() -> Self {
+        Counts([const { AtomicU64::new(0) }; N])
+    }
+}
 
 impl<const N: usize> Default for Sharded<N> {
     fn default() -> Self {
-        Sharded { owner: AtomicU32::new(0), own: Shard::new(), others: OnceLock::new() }
+        Sharded { shards: Shards::default(), shared: OnceLock::new() }
     }
 }
 
@@ -110,64 +113,24 @@ impl<const N: usize> Sharded<N> {
     /// Adds one to the counter.
     #[inline]
     pub(crate) fn count(&self, counter: usize) {
-        let seat = seat();
-        if self.owner.load(Relaxed) == seat.wrapping_add(1) {
-            bump(&self.own.0[counter]);
-        } else {
-            self.count_elsewhere(seat, counter);
+        match self.shards.mine() {
+            // Nobody else writes it, so that a load and a store lose nothing.
+            Some(Counts(own)) => {
+                own[counter].store(own[counter].load(Relaxed).wrapping_add(1), Relaxed);
+            }
+            None => self.count_shared(counter),
         }
     }
 
-    #[inline(never)]
-    fn count_elsewhere(&self, seat: u32, counter: usize) {
-        if seat < GONE && self.owner.compare_exchange(0, seat + 1, Relaxed, Relaxed).is_ok() {
-            return bump(&self.own.0[counter]);
-        }
-        let others = self.others.get_or_init(Box::default);
-        match others.shard(seat) {
-            Some(shard) => bump(&shard.0[counter]),
-            None => {
-                others.shared.0[counter].fetch_add(1, Relaxed);
-            }
-        }
+    #[cold]
+    fn count_shared(&self, counter: usize) {
+        self.shared.get_or_init(Box::default).0[counter].fetch_add(1, Relaxed);
     }
 
     /// The sum over all threads: each count that happened before is in it.
     pub(crate) fn sum(&self, counter: usize) -> u64 {
-        let own = self.own.0[counter].load(Relaxed);
-        let others = self.others.get().map_or(0, |others| others.sum(counter));
-        own.wrapping_add(others)
-    }
-}
-
-/// Only the shard's owner writes it, so that a load and a store lose nothing.
-#[inline]
-fn bump(counter: &AtomicU64) {
-    counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
-}
-
-impl<const N: usize> Default for Others<N> {
-    fn default() -> Self {
-        Others { tiers: [const { OnceLock::new() }; TIERS], shared: Shard::new() }
-    }
-}
-
-impl<const N: usize> Others<N> {
-    fn shard(&self, seat: u32) -> Option<&Shard<N>> {
-        let place = seat.checked_add(1)?;
-        let tier = place.ilog2();
-        let first = 1 << tier;
-        let shards = self
-            .tiers
-            .get(tier as usize)?
-            .get_or_init(|| (0..first).map(|_| Shard::new()).collect());
-        shards.get((place - first) as usize)
-    }
-
-    fn sum(&self, counter: usize) -> u64 {
-        let made = self.tiers.iter().filter_map(OnceLock::get).flatten();
-        let shards = made.chain([&self.shared]);
-        shards.map(|shard| shard.0[counter].load(Relaxed)).fold(0, u64::wrapping_add)
+        let all = self.shards.iter().chain(self.shared.get().map(|shared| &**shared));
+        all.map(|counts| counts.0[counter].load(Relaxed)).fold(0, u64::wrapping_add)
     }
 }
 
@@ -224,21 +187,21 @@ mod tests {
 
     #[test]
     fn each_seat_has_a_shard_of_its_own_and_the_last_one_none() {
-        let others: Others<1> = Others::default();
+        let shards: Shards<AtomicU64> = Shards::default();
         for seat in 0..100 {
-            bump(&others.shard(seat).expect("there is room").0[0]);
+            shards.mine_elsewhere(seat).expect("there is room").fetch_add(1, Relaxed);
         }
-        let counts: Vec<_> =
-            (0..100).filter_map(|seat| others.shard(seat)).map(|s| s.0[0].load(Relaxed)).collect();
-        assert_eq!(counts, [1; 100]);
-        assert!(others.shard(GONE).is_none() && others.shard(STANDING).is_none());
+        let counts: Vec<_> = shards.iter().map(|shard| shard.load(Relaxed)).collect();
+        assert_eq!(counts.iter().filter(|count| **count == 1).count(), 100);
+        assert!(counts.iter().all(|count| *count <= 1));
+        assert!(shards.mine_elsewhere(GONE).is_none() && shards.mine_elsewhere(u32::MAX).is_none());
     }
 
     #[test]
     fn an_uncontended_breaker_has_no_shards_on_the_heap() {
         let counters: Sharded<9> = Sharded::default();
         counters.count(0);
-        assert!(counters.others.get().is_none());
+        assert!(counters.shards.others.get().is_none() && counters.shared.get().is_none());
         assert!(size_of::<Sharded<9>>() <= 256);
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::overrides::Override;
 
 /// The largest number of probes, and of probe successes, that the word can count.
-pub(crate) const PROBE_LIMIT: u32 = (1 << 14) - 1;
+pub(crate) const PROBE_LIMIT: u32 = (1 << PROBES) - 1;
 
 /// What calls meet at a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,16 +54,21 @@ impl fmt::Display for CircuitState {
 
 /// Everything that admission looks at, in 64 bits, so that a call reads one atomic.
 ///
-/// From the lowest bit: state (2), override (2), probes in flight (14), successful probes (14),
-/// epoch (32). A closed breaker without an override has zeros everywhere below the epoch.
+/// From the lowest bit: state (2), override (2), whether calls have duties (1), probes in flight
+/// (13), successful probes (13), nothing (1), epoch (32). A closed breaker without an override, under
+/// the streak rule, has zeros everywhere below the epoch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 
 const STATE: u32 = 0;
 const OVERRIDE: u32 = 2;
-const IN_FLIGHT: u32 = 4;
+const DUTIES: u32 = 4;
+const IN_FLIGHT: u32 = 5;
 const SUCCESSES: u32 = 18;
 const EPOCH: u32 = 32;
+
+/// The width of what counts probes.
+const PROBES: u32 = 13;
 
 impl Word {
     pub(crate) const NEW: Word = Word(0);
@@ -88,10 +93,21 @@ impl Word {
         Word((self.0 & !mask) | (u64::from(value) << shift))
     }
 
-    /// Closed and left alone: the one question of the fast path.
+    /// Closed and left alone.
     #[inline]
     pub(crate) fn is_plainly_closed(self) -> bool {
+        self.0 & ((1 << DUTIES) - 1) == 0
+    }
+
+    /// That, and calls have nothing to do but to be counted: the one question of the fast path.
+    #[inline]
+    pub(crate) fn is_plain(self) -> bool {
         self.0 & ((1 << IN_FLIGHT) - 1) == 0
+    }
+
+    /// Whether calls have more to do than to be counted.
+    pub(crate) fn with_duties(self, duties: bool) -> Self {
+        self.with(DUTIES, 1, u32::from(duties))
     }
 
     /// The automatic state, whatever an override makes of it.
@@ -132,11 +148,11 @@ impl Word {
     }
 
     pub(crate) fn in_flight(self) -> u32 {
-        self.field(IN_FLIGHT, 14)
+        self.field(IN_FLIGHT, PROBES)
     }
 
     pub(crate) fn successes(self) -> u32 {
-        self.field(SUCCESSES, 14)
+        self.field(SUCCESSES, PROBES)
     }
 
     /// Moves on every change of state or override and on reset; a result from another epoch
@@ -158,8 +174,8 @@ impl Word {
     /// The next epoch, with no probe under way.
     fn next_epoch(self) -> Self {
         self.with(EPOCH, 32, self.epoch().wrapping_add(1))
-            .with(IN_FLIGHT, 14, 0)
-            .with(SUCCESSES, 14, 0)
+            .with(IN_FLIGHT, PROBES, 0)
+            .with(SUCCESSES, PROBES, 0)
     }
 
     /// To another state: the next epoch.
@@ -175,12 +191,12 @@ impl Word {
     /// One more probe under way, if `limit` allows it.
     pub(crate) fn probe_admitted(self, limit: u32) -> Option<Self> {
         let in_flight = self.in_flight();
-        (in_flight < limit).then(|| self.with(IN_FLIGHT, 14, in_flight + 1))
+        (in_flight < limit).then(|| self.with(IN_FLIGHT, PROBES, in_flight + 1))
     }
 
     /// The probe gives its slot back and says nothing.
     pub(crate) fn probe_returned(self) -> Self {
-        self.with(IN_FLIGHT, 14, self.in_flight().saturating_sub(1))
+        self.with(IN_FLIGHT, PROBES, self.in_flight().saturating_sub(1))
     }
 
     /// The probe succeeded: closed if it was the last that was needed.
@@ -189,7 +205,7 @@ impl Word {
         if successes >= needed {
             self.moved_to(CircuitState::Closed)
         } else {
-            self.probe_returned().with(SUCCESSES, 14, successes)
+            self.probe_returned().with(SUCCESSES, PROBES, successes)
         }
     }
 }
@@ -199,6 +215,7 @@ impl fmt::Debug for Word {
         f.debug_struct("Word")
             .field("state", &self.state())
             .field("override", &self.active_override())
+            .field("duties", &(self.field(DUTIES, 1) == 1))
             .field("in_flight", &self.in_flight())
             .field("successes", &self.successes())
             .field("epoch", &self.epoch())
@@ -212,9 +229,9 @@ mod tests {
 
     #[test]
     fn fields_do_not_touch_each_other() {
-        let word = Word::from_bits(u64::MAX).with(IN_FLIGHT, 14, 0);
+        let word = Word::from_bits(u64::MAX).with(IN_FLIGHT, PROBES, 0);
         assert_eq!((word.in_flight(), word.successes(), word.epoch()), (0, PROBE_LIMIT, u32::MAX));
-        let word = Word::NEW.with(SUCCESSES, 14, PROBE_LIMIT);
+        let word = Word::NEW.with(SUCCESSES, PROBES, PROBE_LIMIT);
         assert_eq!((word.in_flight(), word.successes(), word.epoch()), (0, PROBE_LIMIT, 0));
         assert_eq!(word.state(), CircuitState::Closed);
     }

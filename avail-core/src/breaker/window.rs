@@ -1,15 +1,21 @@
 //! The calls that a rate is taken over: the last so many, or those of the last so many seconds.
 //!
-//! There is no lock and no turn of the wheel that anybody must make: each cell carries the epoch,
-//! and for time the slice, that it belongs to. A cell of the past is empty to whoever reads it and is
-//! taken over by whoever writes it; a result of an earlier epoch finds a later one and leaves it
-//! alone. The numbers guard no other memory, and are read again under the lock before anything is
-//! done about them.
+//! A good call is counted where no other thread writes, and looks at one number that is seldom
+//! written. A bad one takes a lock, adds the threads' counts up, and keeps its place among them: it
+//! is in the window while no more than so many calls have come since, or while its slice of time is.
+//!
+//! A good call can't raise a rate, but for two cases, and the number says when it has to look: until
+//! there are `min_calls`, and, over time, once in each slice, when older good calls have left.
+//!
+//! A result of an earlier epoch finds a later one and leaves it alone. The tally is read again under
+//! the breaker's lock before anything is done about it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::shards::Shards;
 use crate::clock::Tick;
-use crate::primitive::{AtomicU64, Ordering};
+use crate::primitive::{AtomicU64, Mutex, Ordering, fence, lock};
 
 use Ordering::Relaxed;
 
@@ -23,11 +29,6 @@ pub(crate) struct Mark {
 impl Mark {
     fn is_bad(self) -> bool {
         self.failed || self.slow
-    }
-
-    /// In the lowest bits of a ring's cell: present, failed, slow.
-    fn bits(self) -> u64 {
-        1 | u64::from(self.failed) << 1 | u64::from(self.slow) << 2
     }
 }
 
@@ -45,37 +46,48 @@ impl Tally {
         // A quotient, as the rate is one: 0.55 times 100 is more than 55 in binary.
         self.calls > 0 && part as f64 / self.calls as f64 >= rate
     }
+
+    fn is_good(self) -> bool {
+        self.failed + self.slow == 0
+    }
+
+    fn add(&mut self, mark: Mark) {
+        self.failed += u64::from(mark.failed);
+        self.slow += u64::from(mark.slow);
+    }
 }
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) enum Window {
-    Calls(Ring),
-    /// Boxed: it is much larger.
+    Calls(Box<Ring>),
     Time(Box<Wheel>),
 }
 
 impl Window {
     pub(crate) fn of_calls(calls: u32) -> Self {
-        Window::Calls(Ring::new(calls))
+        Window::Calls(Box::new(Ring::new(calls)))
     }
 
     pub(crate) fn of_time(length: Duration) -> Self {
         Window::Time(Box::new(Wheel::new(length)))
     }
 
-    /// Records a call of `epoch`, and gives the tally with it, if there is a bad call in it. `None`
-    /// also where a later epoch has begun.
-    /// The time is asked for only where it matters.
+    /// Records a call of `epoch`, and gives the tally with it where that may have raised a rate.
+    /// `None` also where a later epoch has begun. The time is asked for only where it matters.
+    #[inline]
     pub(crate) fn record(
         &self,
         epoch: u32,
         mark: Mark,
+        min_calls: u32,
         now: impl FnOnce() -> Tick,
     ) -> Option<Tally> {
-        match self {
-            Window::Calls(ring) => ring.record(epoch, mark),
-            Window::Time(wheel) => wheel.record(epoch, mark, now()),
+        match (self, mark.is_bad()) {
+            (Window::Calls(ring), false) => ring.good(epoch, min_calls),
+            (Window::Calls(ring), true) => ring.bad(epoch, mark, min_calls),
+            (Window::Time(wheel), false) => wheel.good(epoch, wheel.slice(now()), min_calls),
+            (Window::Time(wheel), true) => wheel.bad(epoch, mark, wheel.slice(now()), min_calls),
         }
     }
 
@@ -86,6 +98,28 @@ impl Window {
             Window::Time(wheel) => wheel.tally(epoch, wheel.slice(now)),
         }
     }
+
+    /// The rules have changed: the next call looks.
+    pub(crate) fn look_again(&self) {
+        match self {
+            Window::Calls(ring) => ring.watch.store(ALWAYS, Relaxed),
+            Window::Time(wheel) => wheel.watch.store(ALWAYS, Relaxed),
+        }
+    }
+}
+
+/// When a good call has to look: from this slice on. Without slices it is always, or never.
+const ALWAYS: u64 = 0;
+const NEVER: u64 = u64::MAX;
+
+/// Between what one thread counts and what it looks at then: either a good call sees that it has to
+/// look, or the bad one that said so sees the good one's count. Only the first `min_calls` of a
+/// thread can matter.
+#[inline]
+fn count_before_looking(counted: u64, min_calls: u32) {
+    if counted <= u64::from(min_calls) {
+        fence(Ordering::SeqCst);
+    }
 }
 
 /// Whether epoch `a` is later than `b`, across a wrap.
@@ -93,106 +127,162 @@ fn is_later(a: u32, b: u32) -> bool {
     a != b && a.wrapping_sub(b) < u32::MAX / 2
 }
 
-/// The last `cells.len()` calls, exactly.
+/// The last `size` calls, exactly.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    /// Epoch and how many calls it has had: `epoch << 32 | calls`.
-    head: AtomicU64,
-    /// Epoch and mark: `epoch << 32 | bits`.
-    cells: Box<[AtomicU64]>,
-    /// Epoch and failed calls in the ring; the same for slow ones. The count is signed: of two calls
-    /// that follow each other in a cell, the second may be the first to say what it changed.
-    failed: AtomicU64,
-    slow: AtomicU64,
+    size: u64,
+    counts: Shards<Count>,
+    bad: Mutex<BadCalls>,
+    watch: AtomicU64,
 }
 
-const COUNT: u64 = u32::MAX as u64;
-
-fn tag(epoch: u32) -> u64 {
-    u64::from(epoch) << 32
+/// The calls of one thread in an epoch. It alone writes them.
+#[derive(Debug)]
+struct Count {
+    /// Plus one; 0: it has counted nothing yet.
+    epoch: AtomicU64,
+    calls: AtomicU64,
 }
 
-fn epoch_of(word: u64) -> u32 {
-    (word >> 32) as u32
-}
-
-/// Replaces the word by what `next` makes of it; `None` leaves it. Gives the word before.
-fn replace(word: &AtomicU64, mut next: impl FnMut(u64) -> Option<u64>) -> Option<u64> {
-    let mut current = word.load(Relaxed);
-    loop {
-        // Acquire and Release pair with each other: of several failures at once, the last to be
-        // added to `failed` sees the calls of all of them, and so that they reach the rate.
-        match word.compare_exchange_weak(current, next(current)?, Ordering::AcqRel, Relaxed) {
-            Ok(before) => return Some(before),
-            Err(changed) => current = changed,
-        }
+impl Default for Count {
+    fn default() -> Self {
+        Count { epoch: AtomicU64::new(0), calls: AtomicU64::new(0) }
     }
 }
 
-/// The count of a word in `epoch`: what it says, nothing if it is of an earlier one.
-fn count_in(word: u64, epoch: u32) -> u64 {
-    if epoch_of(word) == epoch { word & COUNT } else { 0 }
+impl Count {
+    /// Gives how many there are with this one; `None` where a later epoch has begun.
+    #[inline]
+    fn add(&self, epoch: u32) -> Option<u64> {
+        if self.epoch.load(Relaxed) != u64::from(epoch) + 1 {
+            self.begin(epoch)?;
+        }
+        let calls = self.calls.load(Relaxed) + 1;
+        self.calls.store(calls, Relaxed);
+        Some(calls)
+    }
+
+    #[cold]
+    fn begin(&self, epoch: u32) -> Option<()> {
+        let own = self.epoch.load(Relaxed).checked_sub(1);
+        if own.is_some_and(|own| is_later(own as u32, epoch)) {
+            return None;
+        }
+        self.calls.store(0, Relaxed);
+        // Release: pairs with the Acquire in `of`, so that who sees the epoch sees no count of
+        // another.
+        self.epoch.store(u64::from(epoch) + 1, Ordering::Release);
+        Some(())
+    }
+
+    fn of(&self, epoch: u32) -> u64 {
+        let same = self.epoch.load(Ordering::Acquire) == u64::from(epoch) + 1;
+        if same { self.calls.load(Relaxed) } else { 0 }
+    }
 }
 
-/// Whether a call of `epoch` may write the word: it is fresh, or not of a later epoch.
-fn may_take(word: u64, epoch: u32) -> bool {
-    word == 0 || !is_later(epoch_of(word), epoch)
+/// The bad calls of an epoch that are in the ring, oldest first.
+#[derive(Debug, Default)]
+struct BadCalls {
+    epoch: Option<u32>,
+    /// Which of all calls each was, and what it was.
+    calls: VecDeque<(u64, Mark)>,
+    bad: Tally,
+    /// Calls of threads that have no shard.
+    guests: u64,
 }
 
-/// Adds to the word's signed count in `epoch`, unless it is of a later one.
-fn add_in(word: &AtomicU64, epoch: u32, delta: i32) {
-    replace(word, |current| {
-        let count = (count_in(current, epoch) as u32).wrapping_add_signed(delta);
-        may_take(current, epoch).then_some(tag(epoch) | u64::from(count))
-    });
-}
+impl BadCalls {
+    /// `None` where a later epoch has begun.
+    fn of(&mut self, epoch: u32) -> Option<&mut Self> {
+        if self.epoch.is_some_and(|own| is_later(own, epoch)) {
+            return None;
+        }
+        if self.epoch != Some(epoch) {
+            *self = BadCalls { epoch: Some(epoch), ..BadCalls::default() };
+        }
+        Some(self)
+    }
 
-/// A signed count; nothing where it is below zero for a moment.
-fn signed_count_in(word: u64, epoch: u32) -> u64 {
-    (count_in(word, epoch) as i32).max(0) as u64
+    /// Forgets those that are no longer among the last `size` of `calls`.
+    fn forget(&mut self, calls: u64, size: u64) {
+        while let Some(&(_, mark)) = self.calls.front().filter(|(place, _)| place + size <= calls) {
+            self.calls.pop_front();
+            self.bad.failed -= u64::from(mark.failed);
+            self.bad.slow -= u64::from(mark.slow);
+        }
+    }
 }
 
 impl Ring {
     fn new(calls: u32) -> Self {
         Ring {
-            head: AtomicU64::new(0),
-            cells: (0..calls.max(1)).map(|_| AtomicU64::new(0)).collect(),
-            failed: AtomicU64::new(0),
-            slow: AtomicU64::new(0),
+            size: u64::from(calls.max(1)),
+            counts: Shards::default(),
+            bad: Mutex::new(BadCalls::default()),
+            watch: AtomicU64::new(NEVER),
         }
     }
 
-    fn record(&self, epoch: u32, mark: Mark) -> Option<Tally> {
-        let size = self.cells.len() as u64;
-        // Counts up to the size and then round and round above it, so that it says both how many
-        // calls there are and where the next one goes.
-        let head = replace(&self.head, |head| {
-            let count = count_in(head, epoch) + 1;
-            let count = if count >= 2 * size { size } else { count };
-            may_take(head, epoch).then_some(tag(epoch) | count)
-        })?;
-        let place = (count_in(head, epoch) % size) as usize;
-        let cell = tag(epoch) | mark.bits();
-        let before =
-            replace(&self.cells[place], |current| may_take(current, epoch).then_some(cell))?;
-        let left = if epoch_of(before) == epoch { before } else { 0 };
-        for (word, bit) in [(&self.failed, 2), (&self.slow, 4)] {
-            let delta = i32::from(cell & bit != 0) - i32::from(left & bit != 0);
-            if delta != 0 {
-                add_in(word, epoch, delta);
-            }
+    #[inline]
+    fn good(&self, epoch: u32, min_calls: u32) -> Option<Tally> {
+        let Some(count) = self.counts.mine() else { return self.guest(epoch, min_calls) };
+        count_before_looking(count.add(epoch)?, min_calls);
+        // Relaxed: ordered by the fence where it matters, and else by nothing.
+        if self.watch.load(Relaxed) == NEVER { None } else { self.look(epoch, min_calls) }
+    }
+
+    #[cold]
+    fn guest(&self, epoch: u32, min_calls: u32) -> Option<Tally> {
+        let mut bad = lock(&self.bad);
+        let bad = bad.of(epoch)?;
+        bad.guests += 1;
+        Some(self.judge(epoch, bad, min_calls))
+    }
+
+    #[inline(never)]
+    fn look(&self, epoch: u32, min_calls: u32) -> Option<Tally> {
+        Some(self.judge(epoch, lock(&self.bad).of(epoch)?, min_calls))
+    }
+
+    #[inline(never)]
+    fn bad(&self, epoch: u32, mark: Mark, min_calls: u32) -> Option<Tally> {
+        let mut bad = lock(&self.bad);
+        let bad = bad.of(epoch)?;
+        self.watch.store(ALWAYS, Relaxed);
+        fence(Ordering::SeqCst);
+        // Counted under the lock, so that no two bad calls have one place.
+        match self.counts.mine() {
+            Some(count) => _ = count.add(epoch)?,
+            None => bad.guests += 1,
         }
-        let tally = self.tally(epoch);
-        (mark.is_bad() || tally.failed + tally.slow > 0).then_some(tally)
+        let place = self.calls(epoch, bad);
+        bad.calls.push_back((place, mark));
+        bad.bad.add(mark);
+        Some(self.judge(epoch, bad, min_calls))
+    }
+
+    /// How many calls the epoch has had.
+    fn calls(&self, epoch: u32, bad: &BadCalls) -> u64 {
+        self.counts.iter().map(|count| count.of(epoch)).sum::<u64>() + bad.guests
+    }
+
+    /// The tally of the epoch, and when good calls have to look from now on.
+    fn judge(&self, epoch: u32, bad: &mut BadCalls, min_calls: u32) -> Tally {
+        let tally = self.tally_of(epoch, bad);
+        let settled = tally.is_good() || tally.calls >= u64::from(min_calls);
+        self.watch.store(if settled { NEVER } else { ALWAYS }, Relaxed);
+        tally
+    }
+
+    fn tally_of(&self, epoch: u32, bad: &mut BadCalls) -> Tally {
+        let calls = self.calls(epoch, bad);
+        bad.forget(calls, self.size);
+        Tally { calls: calls.min(self.size), ..bad.bad }
     }
 
     fn tally(&self, epoch: u32) -> Tally {
-        let count = |word: &AtomicU64| signed_count_in(word.load(Relaxed), epoch);
-        Tally {
-            calls: count_in(self.head.load(Relaxed), epoch).min(self.cells.len() as u64),
-            failed: count(&self.failed),
-            slow: count(&self.slow),
-        }
+        lock(&self.bad).of(epoch).map_or_else(Tally::default, |bad| self.tally_of(epoch, bad))
     }
 }
 
@@ -201,28 +291,53 @@ impl Ring {
 pub(crate) struct Wheel {
     /// Nanoseconds.
     slice: u64,
-    buckets: [Bucket; BUCKETS],
-    /// When a bad call was last recorded.
-    last_bad: AtomicU64,
+    counts: Shards<Buckets>,
+    bad: Mutex<BadSlices>,
+    watch: AtomicU64,
 }
 
 /// The slice under way and ten whole ones before it: at least the window's length is covered, and
 /// at most a tenth more.
 const BUCKETS: usize = 11;
 
+/// The calls of one thread by slice. It alone writes them.
+///
 /// Each word: `epoch (12 bits) | turn (24 bits) | count (28 bits)`.
 #[derive(Debug)]
-struct Bucket {
-    calls: AtomicU64,
-    failed: AtomicU64,
-    slow: AtomicU64,
+struct Buckets([AtomicU64; BUCKETS]);
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Buckets(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
 }
 
-/// The upper part of a bucket's words: the epoch, and how often the wheel has gone round.
+impl Buckets {
+    /// Gives how many the slice has with this one; `None` where a later one has begun.
+    #[inline]
+    fn add(&self, stamp: Stamp) -> Option<u64> {
+        let word = &self.0[stamp.place];
+        let current = word.load(Relaxed);
+        if current != 0 && stamp.is_before(current) {
+            return None;
+        }
+        let calls = (stamp.count_of(current) + 1).min(Stamp::COUNT);
+        word.store(stamp.bits() | calls, Relaxed);
+        Some(calls)
+    }
+
+    fn of(&self, stamp: Stamp) -> u64 {
+        stamp.count_of(self.0[stamp.place].load(Relaxed))
+    }
+}
+
+/// The upper part of a bucket's word: the epoch, and how often the wheel has gone round.
 #[derive(Clone, Copy)]
 struct Stamp {
     epoch: u32,
     turn: u64,
+    /// Which bucket.
+    place: usize,
 }
 
 impl Stamp {
@@ -230,15 +345,18 @@ impl Stamp {
     const TURN: u64 = (1 << 24) - 1;
     const EPOCH: u64 = (1 << 12) - 1;
 
+    #[inline]
     fn new(epoch: u32, slice: u64) -> Self {
-        Stamp { epoch, turn: slice / BUCKETS as u64 }
+        Stamp { epoch, turn: slice / BUCKETS as u64, place: (slice % BUCKETS as u64) as usize }
     }
 
+    #[inline]
     fn bits(self) -> u64 {
         (u64::from(self.epoch) & Self::EPOCH) << 52 | (self.turn & Self::TURN) << 28
     }
 
     /// The word's count, if it is of this epoch and turn.
+    #[inline]
     fn count_of(self, word: u64) -> u64 {
         if word & !Self::COUNT == self.bits() { word & Self::COUNT } else { 0 }
     }
@@ -247,6 +365,7 @@ impl Stamp {
     ///
     /// Of a little later, that is: no call is far behind the others, and a word that nobody has
     /// written for ages may have any number.
+    #[inline]
     fn is_before(self, word: u64) -> bool {
         let later = |shift: u32, mask| (word >> shift).wrapping_sub(self.bits() >> shift) & mask;
         match later(28, Self::TURN) {
@@ -256,65 +375,126 @@ impl Stamp {
     }
 }
 
+/// The bad calls of an epoch by slice.
+#[derive(Debug, Default)]
+struct BadSlices {
+    epoch: Option<u32>,
+    slices: [BadSlice; BUCKETS],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct BadSlice {
+    slice: u64,
+    /// Those that were bad; and all calls of threads that have no shard.
+    tally: Tally,
+}
+
+impl BadSlices {
+    /// `None` where a later epoch has begun.
+    fn of(&mut self, epoch: u32) -> Option<&mut Self> {
+        if self.epoch.is_some_and(|own| is_later(own, epoch)) {
+            return None;
+        }
+        if self.epoch != Some(epoch) {
+            *self = BadSlices { epoch: Some(epoch), ..BadSlices::default() };
+        }
+        Some(self)
+    }
+
+    /// `None` where a later slice has taken its bucket.
+    fn at(&mut self, slice: u64) -> Option<&mut Tally> {
+        let bucket = &mut self.slices[(slice % BUCKETS as u64) as usize];
+        if bucket.slice > slice {
+            return None;
+        }
+        if bucket.slice < slice {
+            *bucket = BadSlice { slice, tally: Tally::default() };
+        }
+        Some(&mut bucket.tally)
+    }
+}
+
 impl Wheel {
     fn new(length: Duration) -> Self {
         let slice = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX) / (BUCKETS as u64 - 1);
         Wheel {
             slice: slice.max(1),
-            buckets: std::array::from_fn(|_| Bucket {
-                calls: AtomicU64::new(0),
-                failed: AtomicU64::new(0),
-                slow: AtomicU64::new(0),
-            }),
-            last_bad: AtomicU64::new(0),
+            counts: Shards::default(),
+            bad: Mutex::new(BadSlices::default()),
+            watch: AtomicU64::new(NEVER),
         }
     }
 
+    #[inline]
     fn slice(&self, now: Tick) -> u64 {
         now.as_nanos() / self.slice
     }
 
-    fn record(&self, epoch: u32, mark: Mark, now: Tick) -> Option<Tally> {
-        let slice = self.slice(now);
-        let stamp = Stamp::new(epoch, slice);
-        let bucket = &self.buckets[(slice % BUCKETS as u64) as usize];
-        bucket.add(&bucket.calls, stamp)?;
-        if mark.failed {
-            bucket.add(&bucket.failed, stamp)?;
-        }
-        if mark.slow {
-            bucket.add(&bucket.slow, stamp)?;
-        }
-        if mark.is_bad() {
-            self.last_bad.fetch_max(slice, Relaxed);
-        }
-        // Without a bad call in the window there is nothing to add up.
-        let since_bad = slice.saturating_sub(self.last_bad.load(Relaxed));
-        (since_bad < BUCKETS as u64).then(|| self.tally(epoch, slice))
+    #[inline]
+    fn good(&self, epoch: u32, slice: u64, min_calls: u32) -> Option<Tally> {
+        let Some(counts) = self.counts.mine() else { return self.guest(epoch, slice, min_calls) };
+        count_before_looking(counts.add(Stamp::new(epoch, slice))?, min_calls);
+        // Relaxed: as in a ring.
+        if slice < self.watch.load(Relaxed) { None } else { self.look(epoch, slice, min_calls) }
     }
 
-    fn tally(&self, epoch: u32, now: u64) -> Tally {
+    #[cold]
+    fn guest(&self, epoch: u32, slice: u64, min_calls: u32) -> Option<Tally> {
+        let mut bad = lock(&self.bad);
+        let bad = bad.of(epoch)?;
+        bad.at(slice)?.calls += 1;
+        Some(self.judge(epoch, bad, slice, min_calls))
+    }
+
+    #[inline(never)]
+    fn look(&self, epoch: u32, slice: u64, min_calls: u32) -> Option<Tally> {
+        Some(self.judge(epoch, lock(&self.bad).of(epoch)?, slice, min_calls))
+    }
+
+    #[inline(never)]
+    fn bad(&self, epoch: u32, mark: Mark, slice: u64, min_calls: u32) -> Option<Tally> {
+        let mut bad = lock(&self.bad);
+        let bad = bad.of(epoch)?;
+        let tally = bad.at(slice)?;
+        self.watch.store(ALWAYS, Relaxed);
+        fence(Ordering::SeqCst);
+        match self.counts.mine() {
+            Some(counts) => _ = counts.add(Stamp::new(epoch, slice))?,
+            None => tally.calls += 1,
+        }
+        tally.add(mark);
+        Some(self.judge(epoch, bad, slice, min_calls))
+    }
+
+    /// The tally of the epoch, and when good calls have to look from now on.
+    fn judge(&self, epoch: u32, bad: &BadSlices, slice: u64, min_calls: u32) -> Tally {
+        let tally = self.tally_of(epoch, bad, slice);
+        let next = match tally {
+            tally if tally.is_good() => NEVER,
+            tally if tally.calls < u64::from(min_calls) => ALWAYS,
+            _ => slice + 1,
+        };
+        self.watch.store(next, Relaxed);
+        tally
+    }
+
+    fn tally_of(&self, epoch: u32, bad: &BadSlices, now: u64) -> Tally {
+        let oldest = now.saturating_sub(BUCKETS as u64 - 1);
         let mut tally = Tally::default();
-        for back in 0..BUCKETS as u64 {
-            let Some(slice) = now.checked_sub(back) else { break };
-            let stamp = Stamp::new(epoch, slice);
-            let bucket = &self.buckets[(slice % BUCKETS as u64) as usize];
-            let count = |word: &AtomicU64| stamp.count_of(word.load(Relaxed));
-            tally.calls += count(&bucket.calls);
-            tally.failed += count(&bucket.failed);
-            tally.slow += count(&bucket.slow);
+        for kept in bad.slices.iter().filter(|kept| (oldest..=now).contains(&kept.slice)) {
+            tally.calls += kept.tally.calls;
+            tally.failed += kept.tally.failed;
+            tally.slow += kept.tally.slow;
+        }
+        for stamp in (oldest..=now).map(|slice| Stamp::new(epoch, slice)) {
+            tally.calls += self.counts.iter().map(|counts| counts.of(stamp)).sum::<u64>();
         }
         tally
     }
-}
 
-impl Bucket {
-    /// Adds one to the word, taking it over from the past; `None` where it is of the future.
-    fn add(&self, word: &AtomicU64, stamp: Stamp) -> Option<u64> {
-        replace(word, |current| {
-            let next = stamp.bits() | (stamp.count_of(current) + 1).min(Stamp::COUNT);
-            (current == 0 || !stamp.is_before(current)).then_some(next)
-        })
+    fn tally(&self, epoch: u32, now: u64) -> Tally {
+        let mut bad = lock(&self.bad);
+        bad.of(epoch).map_or_else(Tally::default, |bad| self.tally_of(epoch, bad, now))
     }
 }
 
@@ -345,6 +525,16 @@ mod tests {
         (any::<bool>(), any::<bool>()).prop_map(|(failed, slow)| Mark { failed, slow })
     }
 
+    /// How many calls there have to be, and the rate that opens the breaker then.
+    fn any_rule() -> impl Strategy<Value = (u32, f64)> {
+        (1_u32..8, (1_u32..=10).prop_map(|tenths| f64::from(tenths) / 10.0))
+    }
+
+    fn breaks(tally: Tally, min_calls: u32, rate: f64) -> bool {
+        let reached = tally.reaches(tally.failed, rate) || tally.reaches(tally.slow, rate);
+        tally.calls >= u64::from(min_calls) && reached
+    }
+
     #[test]
     fn a_share_that_is_just_reached_is_reached() {
         for percent in 1..=100_u32 {
@@ -360,20 +550,20 @@ mod tests {
     fn a_ring_forgets_what_is_older_than_its_size() {
         let window = Window::of_calls(3);
         for _ in 0..1_000_000 {
-            assert_eq!(window.record(7, GOOD, || at(0)), None);
+            assert_eq!(window.record(7, GOOD, 1, || at(0)), None);
         }
-        assert_eq!(window.record(7, FAILED, || at(0)).map(|tally| tally.failed), Some(1));
-        assert_eq!(window.record(7, FAILED, || at(0)).map(|tally| tally.failed), Some(2));
-        let tally = window.record(7, FAILED, || at(0)).expect("bad calls");
+        assert_eq!(window.record(7, FAILED, 1, || at(0)).map(|tally| tally.failed), Some(1));
+        assert_eq!(window.record(7, FAILED, 1, || at(0)).map(|tally| tally.failed), Some(2));
+        let tally = window.record(7, FAILED, 1, || at(0)).expect("bad calls");
         assert!(tally.reaches(tally.failed, 1.0));
     }
 
     #[test]
     fn a_result_of_an_earlier_epoch_finds_a_later_one_and_changes_nothing() {
         for window in [Window::of_calls(3), Window::of_time(Duration::from_secs(1))] {
-            window.record(4, FAILED, || at(0));
-            window.record(5, GOOD, || at(0));
-            assert_eq!(window.record(4, FAILED, || at(1)), None);
+            window.record(4, FAILED, 1, || at(0));
+            window.record(5, GOOD, 1, || at(0));
+            assert_eq!(window.record(4, FAILED, 1, || at(1)), None);
             let expected = Tally { calls: 1, failed: 0, slow: 0 };
             assert_eq!(window.tally(5, at(1)), expected, "{window:?}");
         }
@@ -382,7 +572,7 @@ mod tests {
     #[test]
     fn a_wheel_holds_at_least_its_length_and_at_most_a_tenth_more() {
         let window = Window::of_time(Duration::from_secs(10));
-        window.record(0, FAILED, || at(0));
+        window.record(0, FAILED, 1, || at(0));
         assert_eq!(window.tally(0, at(10_000)).calls, 1);
         assert_eq!(window.tally(0, at(11_000)).calls, 0);
     }
@@ -392,8 +582,8 @@ mod tests {
         for turns in [1, 2, 1_000] {
             let window = Window::of_time(Duration::from_secs(1));
             let later = turns * 1_100;
-            window.record(0, FAILED, || at(later));
-            assert_eq!(window.record(0, FAILED, || at(0)), None);
+            window.record(0, FAILED, 1, || at(later));
+            assert_eq!(window.record(0, FAILED, 1, || at(0)), None);
             let expected = Tally { calls: 1, failed: 1, slow: 0 };
             assert_eq!(window.tally(0, at(later)), expected, "{turns} turns later");
         }
@@ -406,11 +596,11 @@ mod tests {
         for idle in [1_100, HOUR, 15 * HOUR, 28 * HOUR, 30 * HOUR, day(7), day(90), day(400)] {
             let window = Window::of_time(Duration::from_secs(1));
             (0..BUCKETS as u64).for_each(|slice| {
-                window.record(0, FAILED, || at(slice * 100));
+                window.record(0, FAILED, 1, || at(slice * 100));
             });
             let later = 1_000 + idle;
             let expected = Tally { calls: 1, failed: 1, slow: 0 };
-            assert_eq!(window.record(0, FAILED, || at(later)), Some(expected), "{idle} ms");
+            assert_eq!(window.record(0, FAILED, 1, || at(later)), Some(expected), "{idle} ms");
         }
     }
 
@@ -418,13 +608,13 @@ mod tests {
     fn after_a_day_of_health_a_wheel_counts_failures() {
         let window = Window::of_time(Duration::from_secs(1));
         (0..BUCKETS as u64).for_each(|slice| {
-            window.record(0, FAILED, || at(slice * 100));
+            window.record(0, FAILED, 1, || at(slice * 100));
         });
         let slices = 20 * 3_600 * 10;
         (BUCKETS as u64..slices).for_each(|slice| {
-            window.record(0, GOOD, || at(slice * 100));
+            window.record(0, GOOD, 1, || at(slice * 100));
         });
-        let tally = window.record(0, FAILED, || at(slices * 100)).expect("a bad call");
+        let tally = window.record(0, FAILED, 1, || at(slices * 100)).expect("a bad call");
         assert_eq!((tally.calls, tally.failed), (BUCKETS as u64, 1));
     }
 
@@ -432,9 +622,9 @@ mod tests {
     fn a_wheel_counts_however_many_epochs_have_gone_by() {
         for later in [1, 100, 2_000, 2_049, 4_000, 100_000] {
             let window = Window::of_time(Duration::from_secs(1));
-            window.record(7, FAILED, || at(0));
+            window.record(7, FAILED, 1, || at(0));
             let expected = Tally { calls: 1, failed: 1, slow: 0 };
-            assert_eq!(window.record(7 + later, FAILED, || at(0)), Some(expected), "{later}");
+            assert_eq!(window.record(7 + later, FAILED, 1, || at(0)), Some(expected), "{later}");
         }
     }
 
@@ -446,7 +636,8 @@ mod tests {
                 for _ in 0..threads {
                     scope.spawn(|| {
                         for call in 0..calls {
-                            window.record(3, if call % 2 == 0 { GOOD } else { FAILED }, || at(5));
+                            window
+                                .record(3, if call % 2 == 0 { GOOD } else { FAILED }, 1, || at(5));
                         }
                     });
                 }
@@ -465,13 +656,14 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         for call in 0..100_000 {
-                            window.record(3, if call % 2 == 0 { GOOD } else { FAILED }, || at(5));
+                            window
+                                .record(3, if call % 2 == 0 { GOOD } else { FAILED }, 1, || at(5));
                         }
                     });
                 }
             });
             (0..size).for_each(|_| {
-                window.record(3, GOOD, || at(5));
+                window.record(3, GOOD, 1, || at(5));
             });
             let expected = Tally { calls: u64::from(size), failed: 0, slow: 0 };
             assert_eq!(window.tally(3, at(5)), expected);
@@ -482,20 +674,27 @@ mod tests {
         #[test]
         fn a_ring_is_the_last_so_many_calls(
             size in 1_usize..12,
+            (min_calls, rate) in any_rule(),
             marks in prop::collection::vec(any_mark(), 0..100),
         ) {
             let window = Window::of_calls(size as u32);
             for (index, &mark) in marks.iter().enumerate() {
-                let told = window.record(9, mark, || at(0));
+                let told = window.record(9, mark, min_calls, || at(0));
                 let recent = &marks[(index + 1).saturating_sub(size)..=index];
                 let expected = tally_of(recent.iter());
+                if told.is_some() || breaks(expected, min_calls, rate) {
+                    prop_assert_eq!(told, Some(expected));
+                }
+                if breaks(expected, min_calls, rate) {
+                    break;
+                }
                 prop_assert_eq!(window.tally(9, at(0)), expected);
-                prop_assert_eq!(told, (expected.failed + expected.slow > 0).then_some(expected));
             }
         }
 
         #[test]
         fn a_wheel_is_the_calls_of_its_slices(
+            (min_calls, rate) in any_rule(),
             calls in prop::collection::vec((0_u64..3_000, any_mark()), 0..100),
         ) {
             let window = Window::of_time(Duration::from_secs(10));
@@ -503,16 +702,19 @@ mod tests {
             let mut seen = Vec::new();
             for (gap, mark) in calls {
                 now += gap;
-                let told = window.record(9, mark, || at(now));
+                let told = window.record(9, mark, min_calls, || at(now));
                 // A second before the first tick, so that a slice begins with each second.
                 let slice = |millis: u64| millis / 1_000;
                 seen.push((slice(now), mark));
                 let recent = seen.iter().filter(|(at, _)| *at + 10 >= slice(now));
                 let expected = tally_of(recent.map(|(_, mark)| mark));
-                prop_assert_eq!(window.tally(9, at(now)), expected);
-                if expected.failed + expected.slow > 0 {
+                if told.is_some() || breaks(expected, min_calls, rate) {
                     prop_assert_eq!(told, Some(expected));
                 }
+                if breaks(expected, min_calls, rate) {
+                    break;
+                }
+                prop_assert_eq!(window.tally(9, at(now)), expected);
             }
         }
 
@@ -528,7 +730,7 @@ mod tests {
                         epoch = epoch.wrapping_add(1);
                         of_epoch.clear();
                     }
-                    window.record(epoch, mark, || at(0));
+                    window.record(epoch, mark, 1, || at(0));
                     of_epoch.push(mark);
                     let kept = match window {
                         Window::Calls(_) => of_epoch.len().saturating_sub(size as usize),

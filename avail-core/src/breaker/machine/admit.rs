@@ -1,5 +1,7 @@
 //! What happens when a call comes.
 
+use std::time::Duration;
+
 use super::{Machine, NEVER, RejectedBy, Rejection, Ticket};
 use crate::breaker::error::OpenReason;
 use crate::breaker::events::Cause;
@@ -9,9 +11,16 @@ use crate::clock::Tick;
 use crate::primitive::Ordering;
 
 impl Machine {
-    /// The word, if it is closed and nothing else: one acquire load.
+    /// The word, if a call passes and has nothing to do but to be counted: one acquire load.
     #[inline]
-    pub(crate) fn closed_word(&self) -> Option<Word> {
+    pub(crate) fn plain_word(&self) -> Option<Word> {
+        let word = self.load();
+        word.is_plain().then_some(word)
+    }
+
+    /// The word, if it is closed and nothing else.
+    #[inline]
+    fn closed_word(&self) -> Option<Word> {
         let word = self.load();
         word.is_plainly_closed().then_some(word)
     }
@@ -69,7 +78,7 @@ impl Machine {
     }
 
     fn admit_open(&self, word: Word, now: Tick) -> Option<Result<Ticket, Rejection>> {
-        if let Some(rejection) = self.still_open(word, now) {
+        if let Some(rejection) = self.still_open(word, now, Duration::ZERO) {
             return Some(Err(rejection));
         }
         let mut transition = self.transition(word, now)?;
@@ -87,13 +96,22 @@ impl Machine {
         transition.take_slot().map(Ok)
     }
 
+    /// The rejection of a breaker that is open for a good while yet: `now` may be late by `margin`.
+    #[inline]
+    pub(crate) fn reject_early(&self, now: Tick, margin: Duration) -> Option<Rejection> {
+        let word = self.load();
+        let open = word.active_override().is_none() && word.state() == CircuitState::Open;
+        if open { self.still_open(word, now, margin) } else { None }
+    }
+
     /// The rejection of an open breaker, without the lock: what it says is written before the word
     /// that opens it, and belongs to it while the word stays.
-    fn still_open(&self, word: Word, now: Tick) -> Option<Rejection> {
+    #[inline]
+    fn still_open(&self, word: Word, now: Tick, margin: Duration) -> Option<Rejection> {
         // Acquire, so that the word is not read again before them.
         let until = Tick::from_nanos(self.open_until.load(Ordering::Acquire));
         let reason = OpenReason::from_bits(self.open_reason.load(Ordering::Acquire))?;
-        (now < until && self.load() == word).then(|| Rejection {
+        (now.after(margin) < until && self.load() == word).then(|| Rejection {
             reason,
             retry_after: Some(until.since(now)),
             state: RejectedBy::Open,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Change, Cold, Machine, NEVER, Observation};
+use super::{Change, Cold, Machine, NEVER, Observation, Transition};
 use crate::breaker::config::CircuitBreakerConfig;
 use crate::breaker::error::OpenReason;
 use crate::breaker::events::Cause;
@@ -145,10 +145,13 @@ impl Machine {
 
     /// Goes on with other settings: state, open time, epoch and what the windows hold stay.
     pub(crate) fn reconfigure(&self, config: Arc<CircuitBreakerConfig>) {
-        let mut cold = lock(&self.cold);
+        let cold = lock(&self.cold);
+        let at = cold.since;
+        let mut transition = Transition { machine: self, word: self.load(), cold, at };
         self.windows.set(&config);
         self.rules.set(&config);
-        cold.config = config;
+        transition.cold.config = config;
+        transition.publish(transition.word.with_duties(!self.duties().is_none()));
     }
 
     /// Somebody runs the recovery check for the time up to then.

@@ -42,7 +42,7 @@ impl Machine {
 
     fn record(&self, word: Word, mark: Mark, now: impl Fn() -> Tick) {
         let Some(window) = self.windows.current() else { return };
-        let told = window.record(word.epoch(), mark, &now);
+        let told = window.record(word.epoch(), mark, self.rules.min_calls(), &now);
         if self.duties().has(Duties::IN_FLIGHT) {
             self.look_at_rates(word, now());
         } else if told.is_some_and(|tally| self.rules.broken_by(tally).is_some()) {
@@ -86,7 +86,11 @@ impl Machine {
         let Some(reason) = self.rules.broken_by(self.tally(word.epoch(), now)) else { return };
         if !shadow {
             transition.open(reason);
-        } else if transition.at >= transition.cold.quiet_until {
+            return;
+        }
+        // It stays broken: good calls look on, so that it is reported again in time.
+        self.windows.look_again();
+        if transition.at >= transition.cold.quiet_until {
             // The window can't be emptied within an epoch: it is reported once, and then not again
             // for as long as it would be open.
             transition.cold.quiet_until = transition.at.after(transition.cold.config.timeout);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use crate::breaker::ParseModeError;
+use crate::conflict::SiteConflict;
 use crate::health::CheckError;
-use crate::site::SiteConflict;
+use crate::site::Origin;
 
 /// Why a monitor can't start, or can't take a check.
 ///
@@ -33,6 +34,21 @@ pub enum MonitorError {
         "circuit breaker {0}, with other settings; make them the same, or give one another name"
     )]
     ConflictingBreakers(Box<SiteConflict>),
+    /// An attribute declares a circuit breaker that was made by hand before, through the registry,
+    /// with other settings.
+    #[error(
+        "circuit breaker `{name}` is declared at {origin}, and was made by hand before with other \
+         settings: {existing}; make them the same, or give one another name"
+    )]
+    #[non_exhaustive]
+    BreakerMadeByHand {
+        /// The name.
+        name: Arc<str>,
+        /// Where the attribute stands.
+        origin: Box<Origin>,
+        /// The settings that it was made with, which serve.
+        existing: String,
+    },
     /// A check can't work as it is declared.
     #[error(transparent)]
     Check(#[from] CheckError),

@@ -6,13 +6,17 @@
 //! expansion asks once: `<ReturnType as Rejectable>::RULES`. What it gets has a type of its own and
 //! not one that depends on more traits, so that one mistake gives one message.
 
+mod judge;
+
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 
-use crate::breaker::{CircuitBreakerError, End};
+use crate::breaker::CircuitBreakerError;
 use crate::health::{Health, IntoHealth};
 use crate::site::CheckFuture;
+
+pub use self::judge::Judge;
 
 /// An output that says by itself whether the call succeeded.
 #[diagnostic::on_unimplemented(
@@ -72,17 +76,15 @@ impl<E: From<CircuitBreakerError>> HoldsRejection for E {
     }
 }
 
-/// `Err` is a failure. It names both types, since the compiler may have to infer them from here.
+/// `Err` is a failure, or the rejection of another breaker: see [`Judge`]. It names both types,
+/// since the compiler may have to infer them from here.
 pub struct ResultRules<T, E>(PhantomData<fn() -> Result<T, E>>);
 
 impl<T, E> ResultRules<T, E> {
-    /// How the call ended that gave `output`.
+    /// The same, once the types are those of this output: the choice of [`Judge`] needs them.
     #[inline]
-    pub fn judge(self, output: &Result<T, E>) -> End {
-        match output {
-            Ok(_) => End::Success,
-            Err(_) => End::Failure,
-        }
+    pub fn of(self, _output: &Result<T, E>) -> Self {
+        self
     }
 }
 

@@ -7,6 +7,7 @@
 mod availability;
 mod breaker;
 mod clock;
+mod conflict;
 mod error;
 mod expansion;
 mod family;
@@ -33,6 +34,7 @@ pub use self::breaker::{
     ParseModeError, Permit, RateWindow, RejectionCounts, Subscription, TimeInState,
     TransitionCount, mode, set_mode,
 };
+pub use self::conflict::SiteConflict;
 pub use self::error::MonitorError;
 pub use self::family::BreakerFamily;
 pub use self::health::{
@@ -45,7 +47,7 @@ pub use self::monitor::{
     IncidentTotals, Snapshot, SystemStatus,
 };
 pub use self::registry::CircuitBreakerRegistry;
-pub use self::site::{Origin, SiteConflict};
+pub use self::site::Origin;
 
 /// What the attributes expand to. Not for use by hand: it changes without notice.
 ///

@@ -1,5 +1,8 @@
 //! The breakers of a service by name, in a map that readers do not wait for.
 
+#[cfg(all(test, not(avail_loom)))]
+mod tests;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -12,9 +15,10 @@ use crate::breaker::{
     Listeners, Subscription,
 };
 use crate::clock::Clock;
+use crate::conflict::{Conflict, SiteConflict};
 use crate::family::BreakerFamily;
 use crate::scope::Scope;
-use crate::site::{self, BreakerSite, SiteConflict};
+use crate::site::{self, BreakerSite, Origin};
 
 /// Circuit breakers by name.
 ///
@@ -36,10 +40,10 @@ pub struct CircuitBreakerRegistry {
 }
 
 struct Inner {
-    breakers: DashMap<Arc<str>, CircuitBreaker>,
+    breakers: DashMap<Arc<str>, Listed>,
     /// Where each name that an attribute declares was declared.
     declared: DashMap<Arc<str>, &'static BreakerSite>,
-    conflicts: Mutex<Vec<SiteConflict>>,
+    conflicts: Mutex<Vec<Conflict>>,
     /// Whether what the linker kept has been registered.
     linked: OnceLock<()>,
     /// The components that its breakers belong to, and whether they are critical: a breaker's own
@@ -48,6 +52,23 @@ struct Inner {
     listeners: Arc<Listeners>,
     clock: Clock,
     fleet: Arc<Fleet>,
+}
+
+struct Listed {
+    breaker: CircuitBreaker,
+    /// What it was made with; it may have been reconfigured since.
+    declared: Arc<CircuitBreakerConfig>,
+    /// Where the attribute stands that it was made for; `None`: it was made by hand.
+    origin: Option<Origin>,
+}
+
+impl Listed {
+    fn describe(&self) -> String {
+        match self.origin {
+            Some(origin) => format!("declared at {origin}"),
+            None => format!("{:?}", self.declared),
+        }
+    }
 }
 
 impl CircuitBreakerRegistry {
@@ -87,48 +108,54 @@ impl CircuitBreakerRegistry {
             return found;
         }
         match self.inner.breakers.entry(name) {
-            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Occupied(entry) => entry.get().breaker.clone(),
             Entry::Vacant(entry) => {
                 let (name, config) = (entry.key().clone(), CircuitBreakerConfig::default());
-                let breaker = self.make(name.clone(), name, config);
-                entry.insert(breaker).clone()
+                entry.insert(self.make(name.clone(), name, config, None)).breaker.clone()
             }
         }
     }
 
     /// The breaker of that name with these settings; where there is none, a new one.
     ///
+    /// The settings are compared with those that it was made with, whatever
+    /// [`reconfigure`](CircuitBreaker::reconfigure) has made of them since: code that declares a
+    /// breaker goes on finding it.
+    ///
     /// # Errors
     ///
-    /// [`ConfigError::Conflict`] where it exists with other settings, and what the builder's
+    /// [`ConfigError::Conflict`] where it was made with other settings, and what the builder's
     /// [`build`](crate::CircuitBreakerConfigBuilder::build) says of settings that can't work.
     pub fn get_or_create_with(
         &self,
         name: impl Into<Arc<str>>,
         config: CircuitBreakerConfig,
     ) -> Result<CircuitBreaker, ConfigError> {
-        let config = config.validate()?;
-        let breaker = match self.inner.breakers.entry(name.into()) {
-            Entry::Occupied(entry) => entry.get().clone(),
-            Entry::Vacant(entry) => {
-                let name = entry.key().clone();
-                let breaker = self.make(name.clone(), name, config);
-                return Ok(entry.insert(breaker).clone());
-            }
-        };
-        if *breaker.config() == config {
-            return Ok(breaker);
-        }
-        Err(ConfigError::Conflict {
-            name: breaker.name().into(),
-            existing: self.describe(breaker.name(), &breaker.config()),
-        })
+        self.get_or_declare(name.into(), config, None)
     }
 
-    fn describe(&self, name: &str, config: &CircuitBreakerConfig) -> String {
-        match self.inner.declared.get(name).map(|site| *site.value()) {
-            Some(site) => format!("declared at {}", site.origin()),
-            None => format!("{config:?}"),
+    fn get_or_declare(
+        &self,
+        name: Arc<str>,
+        config: CircuitBreakerConfig,
+        origin: Option<Origin>,
+    ) -> Result<CircuitBreaker, ConfigError> {
+        let config = config.validate()?;
+        match self.inner.breakers.entry(name) {
+            Entry::Occupied(entry) => {
+                let listed = entry.get();
+                if *listed.declared == config {
+                    return Ok(listed.breaker.clone());
+                }
+                Err(ConfigError::Conflict {
+                    name: entry.key().clone(),
+                    existing: listed.describe(),
+                })
+            }
+            Entry::Vacant(entry) => {
+                let name = entry.key().clone();
+                Ok(entry.insert(self.make(name.clone(), name, config, origin)).breaker.clone())
+            }
         }
     }
 
@@ -154,17 +181,17 @@ impl CircuitBreakerRegistry {
         config: CircuitBreakerConfig,
     ) -> CircuitBreaker {
         match self.inner.breakers.entry(name) {
-            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Occupied(entry) => entry.get().breaker.clone(),
             Entry::Vacant(entry) => {
-                let breaker = self.make(entry.key().clone(), family, config);
-                entry.insert(breaker).clone()
+                let name = entry.key().clone();
+                entry.insert(self.make(name, family, config, None)).breaker.clone()
             }
         }
     }
 
     /// Lists it no longer.
     pub(crate) fn forget(&self, breaker: &CircuitBreaker) {
-        let same = |_: &Arc<str>, listed: &CircuitBreaker| listed.is_same_as(breaker);
+        let same = |_: &Arc<str>, listed: &Listed| listed.breaker.is_same_as(breaker);
         self.inner.breakers.remove_if(breaker.name(), same);
     }
 
@@ -178,27 +205,30 @@ impl CircuitBreakerRegistry {
         name: Arc<str>,
         component: Arc<str>,
         config: CircuitBreakerConfig,
-    ) -> CircuitBreaker {
+        origin: Option<Origin>,
+    ) -> Listed {
         self.inner.components.entry(component.clone()).or_insert(config.critical);
-        CircuitBreaker::make(
+        let breaker = CircuitBreaker::make(
             name,
             component,
             config,
             self.inner.clock.clone(),
             self.inner.fleet.clone(),
             Some(self.inner.listeners.clone()),
-        )
+        );
+        let declared = breaker.config();
+        Listed { breaker, declared, origin }
     }
 
     /// The breaker of that name, if there is one.
     pub fn get(&self, name: &str) -> Option<CircuitBreaker> {
-        self.inner.breakers.get(name).map(|found| found.value().clone())
+        self.inner.breakers.get(name).map(|found| found.breaker.clone())
     }
 
     /// Every breaker, sorted by name; handles, so that nothing is locked while they are used.
     pub fn iter(&self) -> std::vec::IntoIter<CircuitBreaker> {
         let mut all: Vec<_> =
-            self.inner.breakers.iter().map(|entry| entry.value().clone()).collect();
+            self.inner.breakers.iter().map(|entry| entry.breaker.clone()).collect();
         all.sort_by(|a, b| a.name().cmp(b.name()));
         all.into_iter()
     }
@@ -222,27 +252,36 @@ impl CircuitBreakerRegistry {
         self.inner.listeners.subscribe(callback)
     }
 
-    /// The breaker that an attribute declares: the first declaration of a name makes it, and one
-    /// that differs is kept as a conflict that `start()` reports.
+    /// The breaker that an attribute declares: whoever is first with a name makes it, and an
+    /// attribute that differs is kept as a conflict that `start()` reports.
     pub(crate) fn attach(&self, name: Arc<str>, site: &'static BreakerSite) -> CircuitBreaker {
         let first = *self.inner.declared.entry(name.clone()).or_insert(site).value();
-        let differs = !std::ptr::eq(first, site) && first.settings() != site.settings();
-        if differs {
-            self.note_conflict(SiteConflict::new(name.clone(), first.origin(), site.origin()));
+        if !std::ptr::eq(first, site) && first.settings() != site.settings() {
+            let (first, second) = (first.origin(), site.origin());
+            self.note(Conflict::Sites(SiteConflict { name: name.clone(), first, second }));
         }
-        let made = self.get_or_create_with(name.clone(), first.settings().config());
-        made.unwrap_or_else(|_| self.get_or_create(name))
+        let origin = first.origin();
+        match self.get_or_declare(name.clone(), first.settings().config(), Some(origin)) {
+            Ok(breaker) => breaker,
+            Err(error) => {
+                if let ConfigError::Conflict { name, existing } = error {
+                    self.note(Conflict::ByHand { name, origin, existing });
+                }
+                self.get_or_create(name)
+            }
+        }
     }
 
-    fn note_conflict(&self, conflict: SiteConflict) {
+    /// It is logged once, also where no monitor is started.
+    fn note(&self, conflict: Conflict) {
         let mut conflicts = self.inner.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
         if !conflicts.contains(&conflict) {
-            tracing::error!(%conflict, "two attributes declare one circuit breaker differently");
+            tracing::error!(%conflict, "one circuit breaker is declared twice, and differently");
             conflicts.push(conflict);
         }
     }
 
-    pub(crate) fn conflicts(&self) -> Vec<SiteConflict> {
+    pub(crate) fn conflicts(&self) -> Vec<Conflict> {
         self.inner.conflicts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -274,120 +313,5 @@ impl IntoIterator for &CircuitBreakerRegistry {
 impl fmt::Debug for CircuitBreakerRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self).finish()
-    }
-}
-
-#[cfg(all(test, not(avail_loom)))]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{CircuitState, Outcome};
-
-    fn config() -> CircuitBreakerConfig {
-        CircuitBreakerConfig::builder().failure_threshold(1).build().expect("it is valid")
-    }
-
-    #[test]
-    fn one_name_is_one_breaker() {
-        let registry = CircuitBreakerRegistry::new();
-        let first = registry.get_or_create("storage");
-        first.trip();
-        assert_eq!(registry.get_or_create("storage").state(), CircuitState::Open);
-        assert_eq!(registry.clone().get("storage").map(|b| b.state()), Some(CircuitState::Open));
-        assert!(registry.get("embedder").is_none());
-        assert_eq!(*first.config(), CircuitBreakerConfig::default());
-    }
-
-    #[test]
-    fn the_same_settings_give_the_same_breaker_and_others_an_error_that_names_both() {
-        let registry = CircuitBreakerRegistry::new();
-        let first = registry.get_or_create_with("storage", config()).expect("it is new");
-        first.trip();
-        let again = registry.get_or_create_with("storage", config()).expect("it is the same");
-        assert_eq!(again.state(), CircuitState::Open);
-        let error = registry
-            .get_or_create_with("storage", CircuitBreakerConfig::default())
-            .expect_err("five failures are not one");
-        let message = error.to_string();
-        assert!(message.starts_with("circuit breaker `storage` exists with other settings"));
-        assert!(message.contains("failure_threshold: Some(1)"), "{message}");
-        assert!(Arc::ptr_eq(&registry.get_or_create("storage").inner, &first.inner));
-    }
-
-    #[test]
-    fn settings_that_can_not_work_are_an_error_and_make_nothing() {
-        let registry = CircuitBreakerRegistry::new();
-        let mut wild = config();
-        wild.half_open_max_calls = 0;
-        let error = registry.get_or_create_with("storage", wild).expect_err("no probe at all");
-        assert_eq!(error.to_string(), "`half_open_max_calls` must be at least 1");
-        assert!(registry.get("storage").is_none());
-    }
-
-    #[test]
-    fn breakers_are_listed_by_name_from_a_snapshot() {
-        let registry = CircuitBreakerRegistry::new();
-        for name in ["vectors", "embedder", "storage"] {
-            registry.get_or_create(name);
-        }
-        let listed: Vec<_> = registry
-            .iter()
-            .map(|breaker| {
-                registry.get_or_create(format!("{}-copy", breaker.name())); // nothing is locked
-                breaker.name().to_owned()
-            })
-            .collect();
-        assert_eq!(listed, ["embedder", "storage", "vectors"]);
-        assert_eq!(registry.all_metrics().len(), 6);
-        assert_eq!(registry.into_iter().count(), 6);
-    }
-
-    #[test]
-    fn reset_all_closes_every_breaker_and_leaves_overrides() {
-        let registry = CircuitBreakerRegistry::new();
-        registry.get_or_create("storage").trip();
-        registry.get_or_create("embedder").force_open("deploying");
-        registry.reset_all();
-        assert_eq!(registry.get_or_create("storage").state(), CircuitState::Closed);
-        assert_eq!(registry.get_or_create("embedder").state(), CircuitState::Open);
-    }
-
-    #[test]
-    fn one_subscription_hears_every_breaker_also_later_ones() {
-        let registry = CircuitBreakerRegistry::new();
-        let early = registry.get_or_create("early");
-        let names: Arc<Mutex<Vec<String>>> = Arc::default();
-        let heard = names.clone();
-        let subscription = registry.subscribe(move |event| {
-            heard.lock().expect("nothing panics under it").push(event.breaker.to_string());
-        });
-        early.trip();
-        let late = registry.get_or_create_with("late", config()).expect("it is new");
-        let _ = late.call_sync(|| Err::<(), _>("refused"));
-        drop(subscription);
-        late.reset();
-        assert_eq!(*names.lock().expect("nothing panics under it"), ["early", "late"]);
-    }
-
-    #[test]
-    fn of_many_threads_that_ask_for_one_name_all_get_the_same() {
-        let registry = CircuitBreakerRegistry::new();
-        let made: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| registry.get_or_create("storage"))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
-        });
-        assert!(made.iter().all(|breaker| Arc::ptr_eq(&breaker.inner, &made[0].inner)));
-        assert_eq!(registry.iter().count(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_breaker_of_a_registry_works_as_any_other() {
-        let registry = CircuitBreakerRegistry::new();
-        let breaker = registry.get_or_create_with("storage", config()).expect("it is new");
-        let result = breaker.call_classified(|| async { 503 }, |_| Outcome::Failure).await;
-        assert_eq!((result, breaker.state()), (Ok(503), CircuitState::Open));
-        assert!(breaker.acquire().expect_err("open").retry_after() > Some(Duration::from_secs(59)));
     }
 }

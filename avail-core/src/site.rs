@@ -58,29 +58,6 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Two attributes that declare one name with other keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteConflict {
-    /// The name.
-    pub name: Arc<str>,
-    /// The place that serves.
-    pub first: Origin,
-    /// The place that differs.
-    pub second: Origin,
-}
-
-impl SiteConflict {
-    pub(crate) fn new(name: Arc<str>, first: Origin, second: Origin) -> Self {
-        SiteConflict { name, first, second }
-    }
-}
-
-impl fmt::Display for SiteConflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is declared at {} and at {}", self.name, self.first, self.second)
-    }
-}
-
 /// What `#[circuit_breaker(…)]` was told; each setter is named as its key, and a key that was not
 /// given keeps its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,9 @@
 //! [`classify`](CircuitBreakerLayer::classify) says otherwise; a response future that is dropped
 //! gives its slot back, or counts as a failure if it is overdue; a panic is a failure.
 //!
+//! Where there are breakers further down, `classify(Outcome::of_nested)` looks for their rejections
+//! in the error, and does not count them; [`Outcome::of_error`] does so for boxed errors.
+//!
 //! `poll_ready` is the inner service's own: an open breaker is no reason to hold callers back, and
 //! shows as an error of the response future.
 //!
@@ -240,6 +243,37 @@ mod tests {
         assert_eq!(service.clone().oneshot(404).await, Ok(404));
         assert_eq!(service.oneshot(503).await, Ok(503));
         assert_eq!(breaker.state(), CircuitState::Open);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rejection_of_a_layer_further_down_does_not_count() {
+        let (outer, inner) = (breaker(1), breaker(1));
+        inner.trip();
+        let service = ServiceBuilder::new()
+            .layer(CircuitBreakerLayer::new(outer.clone()).classify(Outcome::of_nested))
+            .layer(CircuitBreakerLayer::new(inner))
+            .service(service_fn(|_: ()| async { Ok::<(), std::io::Error>(()) }));
+        let error = service.oneshot(()).await.expect_err("the inner one is open");
+        assert!(matches!(error, CallError::Operation(CallError::CircuitBreaker(_))));
+        assert_eq!((outer.state(), outer.metrics().calls.rejected), (CircuitState::Closed, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_boxed_error_can_be_looked_through() {
+        let (outer, inner) = (breaker(1), breaker(1));
+        inner.trip();
+        let layer = CircuitBreakerLayer::new(outer.clone()).classify(|result: &Result<_, _>| {
+            result.as_ref().map_or_else(
+                |error: &tower::BoxError| Outcome::of_error(&**error),
+                |()| Outcome::Success,
+            )
+        });
+        let call = service_fn(|_: ()| {
+            let permit = inner.acquire();
+            async { permit.map(drop).map_err(tower::BoxError::from) }
+        });
+        layer.layer(call).oneshot(()).await.expect_err("the inner one is open");
+        assert_eq!((outer.state(), outer.metrics().calls.rejected), (CircuitState::Closed, 1));
     }
 
     #[tokio::test(start_paused = true)]

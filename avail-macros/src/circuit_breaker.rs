@@ -69,16 +69,16 @@ impl Breaker<'_> {
     //             Ok(()) => {}
     //             Err(error) => return reject(error),
     //         }
-    //         guard.run_sync(|| -> Result<u32, E> { BODY }, move |output| rules.judge(output))
+    //         guard.run_sync(|| -> Result<u32, E> { BODY }, |output| rules.judge(output))
     //     }
     //
     // The closure borrows what the body borrows and takes what it consumes, as the body did.
     fn sync_body(&self) -> TokenStream {
         let (returned, body) = (&self.shape.returned, self.function.body());
-        let guard = self.guard();
+        let (guard, judge) = (self.guard(), self.judge());
         quote_spanned! {Span::mixed_site()=>
             #guard
-            guard.run_sync(|| -> #returned #body, move |output| rules.judge(output))
+            guard.run_sync(|| -> #returned #body, #judge)
         }
     }
 
@@ -94,7 +94,7 @@ impl Breaker<'_> {
     //             if false { return declared::<Result<Bytes, E>>(); }
     //             { BODY }
     //         };
-    //         guard.run(pin!(future), move |output| rules.judge(output)).await
+    //         guard.run(pin!(future), |output| rules.judge(output)).await
     //     }
     //
     // It moves, or an argument that can be sent and not shared would keep the future from being
@@ -121,7 +121,7 @@ impl Breaker<'_> {
     //             let (rules, reject) = …;
     //             let breaker = …;
     //             let mut guard = …;
-    //             guard.run(pin!(future), move |output| rules.judge(output)).await
+    //             guard.run(pin!(future), |output| rules.judge(output)).await
     //         }
     //     }
     fn future_body(&self) -> TokenStream {
@@ -155,9 +155,20 @@ impl Breaker<'_> {
     }
 
     fn run(&self) -> TokenStream {
+        let (Breaker { krate, .. }, judge) = (self, self.judge());
+        quote_spanned! {Span::mixed_site()=>
+            guard.run(#krate::__private::pin!(future), #judge).await
+        }
+    }
+
+    /// `|output| rules.judge(output)`, where the output's type decides how: see `Judge`.
+    fn judge(&self) -> TokenStream {
         let Breaker { krate, .. } = self;
         quote_spanned! {Span::mixed_site()=>
-            guard.run(#krate::__private::pin!(future), move |output| rules.judge(output)).await
+            move |output| {
+                use #krate::__private::Judge as _;
+                (&&&&&rules.of(output)).avail_judge(output)
+            }
         }
     }
 

@@ -70,6 +70,11 @@ use proc_macro::TokenStream;
 /// The function returns a `Result`, under any alias: `Err` is a failure. Its error type implements
 /// `From<CircuitBreakerError>`, or the attribute has a `fallback`.
 ///
+/// An `Err` counts for nothing if it is the rejection of another breaker, further down, or was
+/// caused by one. That is seen where the error type implements [`Error`](std::error::Error), or is
+/// `Box<dyn Error + Send + Sync>`, anyhow's, or another that is `AsRef` of `dyn Error`; in a
+/// generic function, where its bounds say so.
+///
 /// A panic is a failure, and unwinds on. A future that is dropped counts for nothing if it is young,
 /// and as a failure if it is older than a second.
 ///

@@ -3,5 +3,6 @@
 
 mod breaker;
 mod checks;
+mod nested;
 mod registration;
 mod shapes;

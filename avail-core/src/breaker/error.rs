@@ -1,10 +1,13 @@
 //! What a rejected or failed call gives back.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+
+use super::nested::CallNotMade;
 
 /// Why a breaker let a call not through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -149,11 +152,14 @@ impl fmt::Display for OpenReason {
 ///     }
 /// }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+///
+/// A breaker further up does not count a rejection that it sees, also where it is the
+/// [source](Error::source) of another error. The source of a rejection is that the call was not
+/// made.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CircuitBreakerError {
     /// The breaker is open, or half-open with all its probes under way: the call was not made.
-    #[error("circuit breaker `{name}` is open: {reason}{}", RetryAfter(*retry_after))]
     #[non_exhaustive]
     Open {
         /// The breaker's name.
@@ -164,7 +170,6 @@ pub enum CircuitBreakerError {
         retry_after: Option<Duration>,
     },
     /// The call was cut off by the breaker's `call_timeout`.
-    #[error("circuit breaker `{name}` gave the call up after {after:?}")]
     #[non_exhaustive]
     Timeout {
         /// The breaker's name.
@@ -193,6 +198,31 @@ impl CircuitBreakerError {
     }
 }
 
+impl fmt::Display for CircuitBreakerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CircuitBreakerError::Open { name, reason, retry_after } => {
+                let retry = RetryAfter(*retry_after);
+                write!(f, "circuit breaker `{name}` is open: {reason}{retry}")
+            }
+            CircuitBreakerError::Timeout { name, after } => {
+                write!(f, "circuit breaker `{name}` gave the call up after {after:?}")
+            }
+        }
+    }
+}
+
+impl Error for CircuitBreakerError {
+    /// Of a rejection: that the call was not made. Wrappers hide their inner error more often than
+    /// its source, so that this is how a breaker further up sees it.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            CircuitBreakerError::Open { .. } => Some(&CallNotMade),
+            CircuitBreakerError::Timeout { .. } => None,
+        }
+    }
+}
+
 struct RetryAfter(Option<Duration>);
 
 impl fmt::Display for RetryAfter {
@@ -215,12 +245,12 @@ impl From<CircuitBreakerError> for std::io::Error {
 }
 
 /// What [`CircuitBreaker::call`](crate::CircuitBreaker::call) returns when there is no value: the
-/// breaker's own error, or the operation's.
+/// breaker's own error, which is its source then, or the operation's, whose source it has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError<E> {
     /// The breaker rejected the call, or gave it up.
-    #[error(transparent)]
-    CircuitBreaker(CircuitBreakerError),
+    #[error("{0}")] // and not transparent, which would hide it
+    CircuitBreaker(#[source] CircuitBreakerError),
     /// The operation ran and failed.
     #[error(transparent)]
     Operation(E),

@@ -11,6 +11,7 @@
 //! | `call` | a call under way, as a future |
 //! | `config`, `builder`, `overrides` | what it can be told |
 //! | `events`, `metrics`, `error` | what it tells |
+//! | `nested` | how it sees the rejection of another one |
 //! | `fleet` | the switch for all breakers |
 
 mod builder;
@@ -22,6 +23,7 @@ pub(crate) mod fleet;
 mod inner;
 mod machine;
 mod metrics;
+mod nested;
 mod overrides;
 mod permit;
 mod rules;
@@ -60,6 +62,7 @@ pub(crate) use self::inner::Inner;
 use self::machine::Machine;
 use self::metrics::Counters;
 pub use self::metrics::End;
+pub(crate) use self::nested::is_rejection;
 use crate::clock::Clock;
 use crate::scope::Scope;
 
@@ -158,7 +161,8 @@ impl CircuitBreaker {
     }
 
     /// Runs `op` if the breaker lets it, and takes its result into account: `Ok` is a success,
-    /// `Err` a failure, a panic a failure that unwinds on.
+    /// `Err` a failure, a panic a failure that unwinds on. Of an error of any type it can't see
+    /// whether it is the rejection of another breaker: see [`Outcome::of_nested`].
     ///
     /// Nothing happens before the returned future is polled; if it is dropped, the slot is given
     /// back.

@@ -27,10 +27,13 @@ pub enum Outcome {
     Failure,
     /// It says nothing about the dependency, as when the caller asked for something impossible.
     Ignored,
+    /// Another breaker further down did not let it through: it says nothing about the dependency
+    /// either.
+    Rejected,
 }
 
 impl Outcome {
-    /// `Ok` is a success, `Err` a failure.
+    /// `Ok` is a success, `Err` a failure, whatever it holds; see [`of_nested`](Self::of_nested).
     pub fn of_result<T, E>(result: &Result<T, E>) -> Outcome {
         match result {
             Ok(_) => Outcome::Success,
@@ -45,6 +48,7 @@ impl From<Outcome> for End {
             Outcome::Success => End::Success,
             Outcome::Failure => End::Failure,
             Outcome::Ignored => End::Ignored,
+            Outcome::Rejected => End::Rejected,
         }
     }
 }

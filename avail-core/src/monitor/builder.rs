@@ -142,7 +142,7 @@ impl AvailabilityMonitorBuilder {
         Mode::from_environment(std::env::var_os(MODE_VARIABLE))?;
         let registry = self.breakers.clone().unwrap_or_else(CircuitBreakerRegistry::global);
         if let Some(conflict) = registry.conflicts().into_iter().next() {
-            return Err(MonitorError::ConflictingBreakers(Box::new(conflict)));
+            return Err(conflict.into());
         }
         let checks = self.all_checks()?;
         let history = self.open_history().await?;

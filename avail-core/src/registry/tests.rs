@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use super::*;
+use crate::site::BreakerSettings;
+use crate::{CircuitState, MonitorError, Outcome};
+
+fn config() -> CircuitBreakerConfig {
+    CircuitBreakerConfig::builder().failure_threshold(1).build().expect("it is valid")
+}
+
+#[test]
+fn one_name_is_one_breaker() {
+    let registry = CircuitBreakerRegistry::new();
+    let first = registry.get_or_create("storage");
+    first.trip();
+    assert_eq!(registry.get_or_create("storage").state(), CircuitState::Open);
+    assert_eq!(registry.clone().get("storage").map(|b| b.state()), Some(CircuitState::Open));
+    assert!(registry.get("embedder").is_none());
+    assert_eq!(*first.config(), CircuitBreakerConfig::default());
+}
+
+#[test]
+fn the_same_settings_give_the_same_breaker_and_others_an_error_that_names_both() {
+    let registry = CircuitBreakerRegistry::new();
+    let first = registry.get_or_create_with("storage", config()).expect("it is new");
+    first.trip();
+    let again = registry.get_or_create_with("storage", config()).expect("it is the same");
+    assert_eq!(again.state(), CircuitState::Open);
+    let error = registry
+        .get_or_create_with("storage", CircuitBreakerConfig::default())
+        .expect_err("five failures are not one");
+    let message = error.to_string();
+    assert!(message.starts_with("circuit breaker `storage` exists with other settings"));
+    assert!(message.contains("failure_threshold: Some(1)"), "{message}");
+    assert!(Arc::ptr_eq(&registry.get_or_create("storage").inner, &first.inner));
+}
+
+#[test]
+fn a_breaker_that_was_reconfigured_is_found_by_the_settings_that_declared_it() {
+    let registry = CircuitBreakerRegistry::new();
+    let breaker = registry.get_or_create_with("storage", config()).expect("it is new");
+    breaker.reconfigure(CircuitBreakerConfig::default()).expect("valid");
+    let again = registry.get_or_create_with("storage", config()).expect("it is declared so");
+    assert!(again.is_same_as(&breaker));
+    assert_eq!(*again.config(), CircuitBreakerConfig::default());
+
+    let other = registry.get_or_create_with("storage", CircuitBreakerConfig::default());
+    let message = other.expect_err("nobody declared it so").to_string();
+    assert!(message.contains("failure_threshold: Some(1)"), "{message}");
+}
+
+static SITE: BreakerSite = BreakerSite::new(
+    Origin::new("storage", "fetch", "src/storage.rs", 12),
+    Some("storage"),
+    BreakerSettings::new().failure_threshold(3),
+);
+
+fn attach(registry: &CircuitBreakerRegistry) -> CircuitBreaker {
+    registry.attach("storage".into(), &SITE)
+}
+
+#[test]
+fn an_attribute_finds_what_was_made_by_hand_with_the_same_settings() {
+    let registry = CircuitBreakerRegistry::new();
+    let by_hand = registry.get_or_create_with("storage", SITE.settings().config());
+    assert!(attach(&registry).is_same_as(&by_hand.expect("it is new")));
+    assert_eq!(registry.conflicts(), []);
+}
+
+#[test]
+fn an_attribute_goes_on_finding_its_breaker_after_a_reconfiguration() {
+    let registry = CircuitBreakerRegistry::new();
+    attach(&registry).reconfigure(config()).expect("valid");
+    assert_eq!(*attach(&registry).config(), config());
+    assert_eq!(registry.conflicts(), []);
+}
+
+#[test]
+fn an_attribute_that_differs_from_what_was_made_by_hand_is_reported_once_with_its_place() {
+    let registry = CircuitBreakerRegistry::new();
+    let by_hand = registry.get_or_create_with("storage", config()).expect("it is new");
+    for _ in 0..2 {
+        assert!(attach(&registry).is_same_as(&by_hand));
+    }
+    let conflicts = registry.conflicts();
+    assert_eq!(conflicts.len(), 1);
+    let message = MonitorError::from(conflicts[0].clone()).to_string();
+    let start = "circuit breaker `storage` is declared at src/storage.rs:12 \
+                 (`storage::fetch`), and was made by hand before with other settings: \
+                 CircuitBreakerConfig { failure_threshold: Some(1)";
+    assert!(message.starts_with(start), "{message}");
+}
+
+#[test]
+fn what_differs_from_an_attribute_is_told_its_place() {
+    let registry = CircuitBreakerRegistry::new();
+    attach(&registry);
+    let error = registry.get_or_create_with("storage", config()).expect_err("it differs");
+    let place = "declared at src/storage.rs:12 (`storage::fetch`)";
+    assert!(error.to_string().contains(place), "{error}");
+}
+
+#[test]
+fn settings_that_can_not_work_are_an_error_and_make_nothing() {
+    let registry = CircuitBreakerRegistry::new();
+    let mut wild = config();
+    wild.half_open_max_calls = 0;
+    let error = registry.get_or_create_with("storage", wild).expect_err("no probe at all");
+    assert_eq!(error.to_string(), "`half_open_max_calls` must be at least 1");
+    assert!(registry.get("storage").is_none());
+}
+
+#[test]
+fn breakers_are_listed_by_name_from_a_snapshot() {
+    let registry = CircuitBreakerRegistry::new();
+    for name in ["vectors", "embedder", "storage"] {
+        registry.get_or_create(name);
+    }
+    let listed: Vec<_> = registry
+        .iter()
+        .map(|breaker| {
+            registry.get_or_create(format!("{}-copy", breaker.name())); // nothing is locked
+            breaker.name().to_owned()
+        })
+        .collect();
+    assert_eq!(listed, ["embedder", "storage", "vectors"]);
+    assert_eq!(registry.all_metrics().len(), 6);
+    assert_eq!(registry.into_iter().count(), 6);
+}
+
+#[test]
+fn reset_all_closes_every_breaker_and_leaves_overrides() {
+    let registry = CircuitBreakerRegistry::new();
+    registry.get_or_create("storage").trip();
+    registry.get_or_create("embedder").force_open("deploying");
+    registry.reset_all();
+    assert_eq!(registry.get_or_create("storage").state(), CircuitState::Closed);
+    assert_eq!(registry.get_or_create("embedder").state(), CircuitState::Open);
+}
+
+#[test]
+fn one_subscription_hears_every_breaker_also_later_ones() {
+    let registry = CircuitBreakerRegistry::new();
+    let early = registry.get_or_create("early");
+    let names: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = names.clone();
+    let subscription = registry.subscribe(move |event| {
+        heard.lock().expect("nothing panics under it").push(event.breaker.to_string());
+    });
+    early.trip();
+    let late = registry.get_or_create_with("late", config()).expect("it is new");
+    let _ = late.call_sync(|| Err::<(), _>("refused"));
+    drop(subscription);
+    late.reset();
+    assert_eq!(*names.lock().expect("nothing panics under it"), ["early", "late"]);
+}
+
+#[test]
+fn of_many_threads_that_ask_for_one_name_all_get_the_same() {
+    let registry = CircuitBreakerRegistry::new();
+    let made: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| registry.get_or_create("storage"))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    assert!(made.iter().all(|breaker| Arc::ptr_eq(&breaker.inner, &made[0].inner)));
+    assert_eq!(registry.iter().count(), 1);
+}
+
+#[tokio::test]
+async fn a_breaker_of_a_registry_works_as_any_other() {
+    let registry = CircuitBreakerRegistry::new();
+    let breaker = registry.get_or_create_with("storage", config()).expect("it is new");
+    let result = breaker.call_classified(|| async { 503 }, |_| Outcome::Failure).await;
+    assert_eq!((result, breaker.state()), (Ok(503), CircuitState::Open));
+    assert!(breaker.acquire().expect_err("open").retry_after() > Some(Duration::from_secs(59)));
+}
+
+/// A site that the linker dropped is attached at its first call, and thus after what was made by
+/// hand.
+#[cfg(feature = "test-util")]
+#[tokio::test(start_paused = true)]
+async fn a_monitor_does_not_start_where_an_attribute_differs_from_what_was_made_by_hand() {
+    let _isolated = crate::testing::isolated();
+    let registry = CircuitBreakerRegistry::global();
+    registry.get_or_create_with("storage", config()).expect("it is new");
+    assert!(SITE.breaker().call_sync(|| Err::<(), _>("refused")).is_err());
+    let started = crate::AvailabilityMonitor::builder().discover(false).start().await;
+    let error = started.expect_err("they contradict");
+    let MonitorError::BreakerMadeByHand { name, origin, .. } = &error else { panic!("{error}") };
+    assert_eq!((&**name, **origin), ("storage", SITE.origin()));
+}

@@ -72,13 +72,15 @@ impl Breaker<'_> {
     //         guard.run_sync(|| -> Result<u32, E> { BODY }, |output| rules.judge(output))
     //     }
     //
-    // The closure borrows what the body borrows and takes what it consumes, as the body did.
+    // The closure borrows what the body borrows and takes what it consumes, as the body did. What is
+    // called here as a method is called by its path, since a trait of the user's may have another of
+    // that name for every type.
     fn sync_body(&self) -> TokenStream {
-        let (returned, body) = (&self.shape.returned, self.function.body());
+        let (krate, returned, body) = (&self.krate, &self.shape.returned, self.function.body());
         let (guard, judge) = (self.guard(), self.judge());
         quote_spanned! {Span::mixed_site()=>
             #guard
-            guard.run_sync(|| -> #returned #body, #judge)
+            #krate::__private::Guard::run_sync(&mut guard, || -> #returned #body, #judge)
         }
     }
 
@@ -157,7 +159,12 @@ impl Breaker<'_> {
     fn run(&self) -> TokenStream {
         let (Breaker { krate, .. }, judge) = (self, self.judge());
         quote_spanned! {Span::mixed_site()=>
-            guard.run(#krate::__private::pin!(future), #judge).await
+            #krate::__private::Guard::run(
+                &mut guard,
+                #krate::__private::pin!(future),
+                #judge,
+            )
+            .await
         }
     }
 
@@ -188,8 +195,8 @@ impl Breaker<'_> {
         quote_spanned! {here=>
             #rules
             let breaker = #find;
-            let mut guard = breaker.guard();
-            match guard.enter() {
+            let mut guard = #krate::__private::BreakerRef::guard(&breaker);
+            match #krate::__private::Guard::enter(&mut guard) {
                 #krate::__private::Ok(()) => {}
                 #rejected
             }
@@ -206,7 +213,7 @@ impl Breaker<'_> {
             static SITE: #krate::__private::BreakerSite =
                 #krate::__private::BreakerSite::new(#origin, #name, #settings);
             #krate::__private::inventory::submit! { #krate::__private::BreakerEntry(&SITE) }
-            SITE.breaker()
+            #krate::__private::BreakerSite::breaker(&SITE)
         }}
     }
 

@@ -338,9 +338,14 @@ impl Fetch for () {
 }
 
 /// Of a trait for everything, with methods named as those of avail.
+#[allow(dead_code)] // to be in the way is all that they do
 trait InTheWay {
+    fn breaker(&self) {}
+    fn enter(&self) {}
+    fn guard(&self) {}
     fn judge(&self) {}
     fn run(&self) {}
+    fn run_sync(&self) {}
 }
 
 impl<T: ?Sized> InTheWay for T {}

@@ -28,6 +28,7 @@ pub(crate) struct Shards<T> {
     owner: AtomicU32,
     own: Apart<T>,
     others: OnceLock<Box<Tiers<T>>>,
+    shared: OnceLock<Box<T>>,
 }
 
 /// Shards of all other seats: tier `t` has room for 2^t of them, and is made when one comes.
@@ -38,8 +39,12 @@ const TIERS: usize = 16;
 
 impl<T: Default> Default for Shards<T> {
     fn default() -> Self {
-        let shards =
-            Shards { owner: AtomicU32::new(0), own: Apart::default(), others: OnceLock::new() };
+        let shards = Shards {
+            owner: AtomicU32::new(0),
+            own: Apart::default(),
+            others: OnceLock::new(),
+            shared: OnceLock::new(),
+        };
         // A model does not see that one thread makes a shard before another reads it.
         #[cfg(avail_loom)]
         (0..2).for_each(|tier| _ = shards.tier(tier));
@@ -78,21 +83,24 @@ impl<T: Default> Shards<T> {
         Some(tiers.get(tier as usize)?.get_or_init(made))
     }
 
+    /// That of all threads that have none of their own.
+    #[cold]
+    fn shared(&self) -> &T {
+        self.shared.get_or_init(Box::default)
+    }
+
     /// Those of all threads.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         let tiers = self.others.get().into_iter().flat_map(|tiers| tiers.iter());
         let others = tiers.filter_map(OnceLock::get).flatten();
-        [&self.own].into_iter().chain(others).map(|shard| &shard.0)
+        let shared = self.shared.get().map(|shared| &**shared);
+        [&self.own].into_iter().chain(others).map(|shard| &shard.0).chain(shared)
     }
 }
 
 /// `N` counters.
 #[derive(Debug)]
-pub(crate) struct Sharded<const N: usize> {
-    shards: Shards<Counts<N>>,
-    /// For threads without a shard.
-    shared: OnceLock<Box<Counts<N>>>,
-}
+pub(crate) struct Sharded<const N: usize>(Shards<Counts<N>>);
 
 #[derive(Debug)]
 struct Counts<const N: usize>([AtomicU64; N]);
@@ -105,7 +113,7 @@ impl<const N: usize> Default for Counts<N> {
 
 impl<const N: usize> Default for Sharded<N> {
     fn default() -> Self {
-        Sharded { shards: Shards::default(), shared: OnceLock::new() }
+        Sharded(Shards::default())
     }
 }
 
@@ -113,24 +121,19 @@ impl<const N: usize> Sharded<N> {
     /// Adds one to the counter.
     #[inline]
     pub(crate) fn count(&self, counter: usize) {
-        match self.shards.mine() {
+        match self.0.mine() {
             // Nobody else writes it, so that a load and a store lose nothing.
             Some(Counts(own)) => {
                 own[counter].store(own[counter].load(Relaxed).wrapping_add(1), Relaxed);
             }
-            None => self.count_shared(counter),
+            None => _ = self.0.shared().0[counter].fetch_add(1, Relaxed),
         }
-    }
-
-    #[cold]
-    fn count_shared(&self, counter: usize) {
-        self.shared.get_or_init(Box::default).0[counter].fetch_add(1, Relaxed);
     }
 
     /// The sum over all threads: each count that happened before is in it.
     pub(crate) fn sum(&self, counter: usize) -> u64 {
-        let all = self.shards.iter().chain(self.shared.get().map(|shared| &**shared));
-        all.map(|counts| counts.0[counter].load(Relaxed)).fold(0, u64::wrapping_add)
+        let all = self.0.iter().map(|counts| counts.0[counter].load(Relaxed));
+        all.fold(0, u64::wrapping_add)
     }
 }
 
@@ -201,7 +204,7 @@ mod tests {
     fn an_uncontended_breaker_has_no_shards_on_the_heap() {
         let counters: Sharded<9> = Sharded::default();
         counters.count(0);
-        assert!(counters.shards.others.get().is_none() && counters.shared.get().is_none());
+        assert!(counters.0.others.get().is_none() && counters.0.shared.get().is_none());
         assert!(size_of::<Sharded<9>>() <= 256);
     }
 }

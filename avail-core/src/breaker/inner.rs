@@ -44,6 +44,9 @@ impl Inner {
 
     #[inline]
     pub(super) fn admit(&self) -> Result<Ticket, CircuitBreakerError> {
+        if self.machine.duties().has(Duties::IN_FLIGHT) {
+            self.look_at_overdue();
+        }
         if let Some(ticket) = self.machine.admit_closed() {
             return Ok(ticket);
         }
@@ -69,12 +72,17 @@ impl Inner {
         }
     }
 
+    /// Of calls that all hang none ends: whether they make a rate is asked where the next one comes.
+    #[cold]
+    fn look_at_overdue(&self) {
+        self.machine.look_at_overdue(self.clock.now());
+        self.deliver();
+    }
+
     /// A call has begun that may have to be known while it is under way.
     pub(super) fn enter(&self, ticket: Ticket, duties: Duties, now: Tick) {
         if duties.has(Duties::IN_FLIGHT) {
-            self.machine.look_at_overdue(now);
             self.machine.in_flight().enter(ticket.epoch(), now);
-            self.deliver();
         }
     }
 

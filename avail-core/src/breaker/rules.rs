@@ -247,3 +247,33 @@ impl InFlight {
         slow.map(|(_, calls)| calls).sum()
     }
 }
+
+#[cfg(all(test, not(avail_loom)))]
+mod tests {
+    use super::super::CircuitBreakerConfigBuilder;
+    use super::*;
+
+    /// A hundredth of what the coarse clock is good for.
+    const STEPS: u32 = 100;
+
+    #[test]
+    fn the_coarse_clock_is_used_where_it_is_exact_to_one_percent() {
+        let step = coarse_step().max(Duration::from_nanos(1));
+        let (enough, short) = (STEPS * step, STEPS * step - Duration::from_nanos(1));
+        let slow = |after| {
+            CircuitBreakerConfig::builder().slow_call_rate(0.5).slow_call(after).min_calls(1)
+        };
+        let coarse = |config: CircuitBreakerConfigBuilder| {
+            Duties::of(&config.build().expect("a valid configuration")).has(Duties::COARSE)
+        };
+        assert!(coarse(slow(enough)));
+        assert!(coarse(slow(enough).window(10 * enough)));
+        if coarse_step() > Duration::ZERO {
+            assert!(!coarse(slow(short)));
+            assert!(!coarse(slow(enough).window(10 * enough - Duration::from_nanos(10))));
+            assert!(!coarse(slow(enough).cancel_failure_after(short)));
+        }
+        assert!(!coarse(slow(enough).slow_in_flight(true)));
+        assert!(!coarse(CircuitBreakerConfig::builder().failure_threshold(3)));
+    }
+}

@@ -151,6 +151,23 @@ impl Clock {
     }
 }
 
+/// The time, read by whoever needs it.
+pub(crate) trait ReadTime {
+    /// The monotonic time.
+    fn now(&self) -> Tick;
+
+    /// The monotonic time, or up to [`coarse_step`] before it.
+    fn coarse(&self) -> Tick {
+        self.now()
+    }
+}
+
+impl<F: Fn() -> Tick> ReadTime for F {
+    fn now(&self) -> Tick {
+        self()
+    }
+}
+
 #[cfg(feature = "test-util")]
 pub(crate) mod manual {
     use std::sync::Arc;

@@ -13,7 +13,7 @@ use super::fleet::Fleet;
 use super::machine::{Change, Machine, Rejection, Standing, Ticket, Verdict};
 use super::metrics::{CircuitBreakerMetrics, Counters, End, TimeInState, TransitionCount};
 use super::rules::Duties;
-use crate::clock::{Clock, Tick, coarse_step};
+use crate::clock::{Clock, ReadTime, Tick, coarse_step};
 
 pub(crate) struct Inner {
     pub(super) name: Arc<str>,
@@ -93,27 +93,20 @@ impl Inner {
             End::Ignored | End::Cancelled | End::Rejected | End::Stale => Verdict::Nothing,
         };
         // The coarse clock will do for a good call, but for nothing that it may bring about.
-        let coarse = Cell::new(verdict == Verdict::Good && duties.has(Duties::COARSE));
-        let read = Cell::new(None);
-        let now = || {
-            let clock = || if coarse.get() { self.clock.coarse() } else { self.clock.now() };
-            let now = read.get().unwrap_or_else(clock);
-            read.set(Some(now));
-            now
-        };
+        let good = verdict == Verdict::Good && ticket.lease.is_none();
+        let time = Reading::new(&self.clock, good && duties.has(Duties::COARSE));
         if let Some(started) = started.filter(|_| duties.has(Duties::IN_FLIGHT)) {
             self.machine.in_flight().leave(ticket.epoch(), started);
         }
         let slow = match end {
             End::Timeout | End::CancelledOverdue => true,
             _ if verdict == Verdict::Nothing || !duties.has(Duties::LATENCY) => false,
-            _ => started.is_some_and(|start| self.machine.rules().is_slow(now().since(start))),
+            _ => started.is_some_and(|start| self.machine.rules().is_slow(time.now().since(start))),
         };
-        if slow || ticket.lease.is_some() {
-            coarse.set(false);
-            read.set(None);
+        if slow {
+            time.be_exact();
         }
-        let stale = self.machine.settle(ticket, verdict, slow, now) == Standing::Stale;
+        let stale = self.machine.settle(ticket, verdict, slow, &time) == Standing::Stale;
         self.counters.count(if stale { End::Stale } else { end });
         self.deliver();
     }
@@ -205,5 +198,38 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.fleet.discharge(self.fleet_id);
+    }
+}
+
+/// The time at the end of a call: read once at most, and only where it matters.
+struct Reading<'a> {
+    clock: &'a Clock,
+    coarse: Cell<bool>,
+    read: Cell<Option<Tick>>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(clock: &'a Clock, coarse: bool) -> Self {
+        Reading { clock, coarse: Cell::new(coarse), read: Cell::new(None) }
+    }
+
+    /// What follows now is not for the coarse clock.
+    fn be_exact(&self) {
+        if self.coarse.replace(false) {
+            self.read.set(None);
+        }
+    }
+}
+
+impl ReadTime for Reading<'_> {
+    fn now(&self) -> Tick {
+        let clock = || if self.coarse.get() { self.clock.coarse() } else { self.clock.now() };
+        let now = self.read.get().unwrap_or_else(clock);
+        self.read.set(Some(now));
+        now
+    }
+
+    fn coarse(&self) -> Tick {
+        self.read.get().unwrap_or_else(|| self.clock.coarse())
     }
 }

@@ -73,7 +73,7 @@ impl Rig {
     }
 
     fn settle(&self, ticket: Ticket, verdict: Verdict, second: u64) -> Standing {
-        self.machine.settle(ticket, verdict, false, || at(second))
+        self.machine.settle(ticket, verdict, false, &|| at(second))
     }
 
     fn fail(&self, second: u64) {

@@ -288,7 +288,7 @@ impl Pair {
         }
         let (now, which) = (self.now, which % self.under_way.len());
         let (ticket, expected) = self.under_way.swap_remove(which);
-        let standing = self.machine.settle(ticket, end.0, end.1, || at(now));
+        let standing = self.machine.settle(ticket, end.0, end.1, &|| at(now));
         if expected.0 == self.reference.epoch {
             self.reference.expire_lease(now);
         }

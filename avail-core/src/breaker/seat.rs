@@ -5,7 +5,7 @@ const STANDING: u32 = u32::MAX;
 /// The thread is ending, and has given its seat back. Every seat is below it.
 pub(super) const GONE: u32 = u32::MAX - 1;
 
-pub(super) use self::of_thread::seat;
+pub(super) use self::of_thread::{seat, taken_seat};
 
 #[cfg(not(avail_loom))]
 mod of_thread {
@@ -33,8 +33,13 @@ mod of_thread {
         static KEEPER: Seat = const { Seat };
     }
 
-    /// The thread's seat number, or [`GONE`].
+    /// The thread's seat, if it has one yet; else a number that is no seat.
     #[inline]
+    pub(in crate::breaker) fn taken_seat() -> u32 {
+        NUMBER.get()
+    }
+
+    /// The thread's seat number, or [`GONE`].
     pub(in crate::breaker) fn seat() -> u32 {
         let number = NUMBER.get();
         if number == STANDING { sit_down() } else { number }
@@ -79,6 +84,10 @@ mod of_thread {
     // Of one execution, so that each has the same seats.
     loom::lazy_static! {
         static ref NEXT: AtomicU32 = AtomicU32::new(0);
+    }
+
+    pub(in crate::breaker) fn taken_seat() -> u32 {
+        seat()
     }
 
     pub(in crate::breaker) fn seat() -> u32 {

@@ -11,7 +11,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::seat::{GONE, seat};
+use super::seat::{GONE, seat, taken_seat};
 
 /// Relaxed throughout: each counter stands alone, and guards no other memory.
 use Ordering::Relaxed;
@@ -21,10 +21,13 @@ use Ordering::Relaxed;
 #[repr(align(64))]
 struct Apart<T>(T);
 
+/// No thread has it yet. Neither a seat nor what stands for none.
+const FREE: u32 = GONE - 1;
+
 /// A `T` for each thread.
 #[derive(Debug)]
 pub(crate) struct Shards<T> {
-    /// The seat whose shard is `own`, plus one; 0: nobody's yet.
+    /// The seat whose shard is `own`, or [`FREE`].
     owner: AtomicU32,
     own: Apart<T>,
     others: OnceLock<Box<Tiers<T>>>,
@@ -40,7 +43,7 @@ const TIERS: usize = 16;
 impl<T: Default> Default for Shards<T> {
     fn default() -> Self {
         let shards = Shards {
-            owner: AtomicU32::new(0),
+            owner: AtomicU32::new(FREE),
             own: Apart::default(),
             others: OnceLock::new(),
             shared: OnceLock::new(),
@@ -56,21 +59,25 @@ impl<T: Default> Shards<T> {
     /// This thread's, which no other writes; `None` where it can't have one, as at its very end.
     #[inline]
     pub(crate) fn mine(&self) -> Option<&T> {
-        let seat = seat();
-        if self.owner.load(Relaxed) == seat.wrapping_add(1) {
-            Some(&self.own.0)
-        } else {
-            self.mine_elsewhere(seat)
-        }
+        let seat = taken_seat();
+        if self.owner.load(Relaxed) == seat { Some(&self.own.0) } else { self.mine_elsewhere() }
     }
 
     #[inline(never)]
-    fn mine_elsewhere(&self, seat: u32) -> Option<&T> {
-        let place = seat.checked_add(1).filter(|_| seat < GONE)?;
-        let free = self.owner.load(Relaxed) == 0;
-        if free && self.owner.compare_exchange(0, place, Relaxed, Relaxed).is_ok() {
+    fn mine_elsewhere(&self) -> Option<&T> {
+        self.of(seat())
+    }
+
+    fn of(&self, seat: u32) -> Option<&T> {
+        if seat >= FREE {
+            return None;
+        }
+        let owner = self.owner.load(Relaxed);
+        let takes = || self.owner.compare_exchange(FREE, seat, Relaxed, Relaxed).is_ok();
+        if owner == seat || owner == FREE && takes() {
             return Some(&self.own.0);
         }
+        let place = seat + 1;
         let tier = place.ilog2();
         let shard = self.tier(tier)?.get((place - (1 << tier)) as usize)?;
         Some(&shard.0)
@@ -192,12 +199,12 @@ mod tests {
     fn each_seat_has_a_shard_of_its_own_and_the_last_one_none() {
         let shards: Shards<AtomicU64> = Shards::default();
         for seat in 0..100 {
-            shards.mine_elsewhere(seat).expect("there is room").fetch_add(1, Relaxed);
+            shards.of(seat).expect("there is room").fetch_add(1, Relaxed);
         }
         let counts: Vec<_> = shards.iter().map(|shard| shard.load(Relaxed)).collect();
         assert_eq!(counts.iter().filter(|count| **count == 1).count(), 100);
         assert!(counts.iter().all(|count| *count <= 1));
-        assert!(shards.mine_elsewhere(GONE).is_none() && shards.mine_elsewhere(u32::MAX).is_none());
+        assert!([FREE, GONE, u32::MAX].into_iter().all(|none| shards.of(none).is_none()));
     }
 
     #[test]

@@ -7,46 +7,46 @@ use crate::breaker::overrides::Override;
 use crate::breaker::rules::Duties;
 use crate::breaker::state::{CircuitState, Word};
 use crate::breaker::window::{Mark, Tally};
-use crate::clock::Tick;
+use crate::clock::{ReadTime, Tick, coarse_step};
 use crate::primitive::{Ordering, lock};
 
 impl Machine {
-    /// Takes the end of a call into account. `now` is asked for only where it matters.
+    /// Takes the end of a call into account. The time is asked for only where it matters.
     pub(crate) fn settle(
         &self,
         ticket: Ticket,
         verdict: Verdict,
         slow: bool,
-        now: impl Fn() -> Tick,
+        time: &impl ReadTime,
     ) -> Standing {
         let word = self.load();
         let overridden = word.active_override().is_some();
-        if word.epoch() != ticket.epoch() || overridden && self.override_is_over(ticket, &now) {
+        if word.epoch() != ticket.epoch() || overridden && self.override_is_over(ticket, time) {
             return Standing::Stale;
         }
         match (ticket.lease, verdict) {
-            (Some(lease), _) => return self.settle_probe(ticket, lease, verdict, now()),
+            (Some(lease), _) => return self.settle_probe(ticket, lease, verdict, time.now()),
             (None, Verdict::Nothing) => return Standing::Current,
             (None, Verdict::Good) => self.end_streak(ticket.epoch()),
             (None, Verdict::Bad) => {
-                if self.lengthen_streak(word, now()) == Standing::Stale {
+                if self.lengthen_streak(word, time) == Standing::Stale {
                     return Standing::Stale;
                 }
             }
         }
         if self.duties().has(Duties::RATES) {
-            self.record(word, Mark { failed: verdict == Verdict::Bad, slow }, now);
+            self.record(word, Mark { failed: verdict == Verdict::Bad, slow }, time);
         }
         Standing::Current
     }
 
-    fn record(&self, word: Word, mark: Mark, now: impl Fn() -> Tick) {
+    fn record(&self, word: Word, mark: Mark, time: &impl ReadTime) {
         let Some(window) = self.windows.current() else { return };
-        let told = window.record(word.epoch(), mark, self.rules.min_calls(), &now);
+        let told = window.record(word.epoch(), mark, self.rules.min_calls(), || time.now());
         if self.duties().has(Duties::IN_FLIGHT) {
-            self.look_at_rates(word, now());
+            self.look_at_rates(word, time.now());
         } else if told.is_some_and(|tally| self.rules.broken_by(tally).is_some()) {
-            self.rate_reached(word, now());
+            self.rate_reached(word, time.now());
         }
     }
 
@@ -99,11 +99,11 @@ impl Machine {
     }
 
     /// Whether the epoch of this call was that of an override that has ended since.
-    fn override_is_over(&self, ticket: Ticket, now: impl Fn() -> Tick) -> bool {
+    fn override_is_over(&self, ticket: Ticket, time: &impl ReadTime) -> bool {
         // Acquire: as in `admit_overridden`.
         let until = self.override_until.load(Ordering::Acquire);
         if until != NEVER {
-            let now = now();
+            let now = time.now();
             if now.as_nanos() >= until {
                 return self.transition_now(now).word.epoch() != ticket.epoch();
             }
@@ -121,12 +121,15 @@ impl Machine {
         }
     }
 
-    fn lengthen_streak(&self, word: Word, now: Tick) -> Standing {
+    fn lengthen_streak(&self, word: Word, time: &impl ReadTime) -> Standing {
+        // The coarse clock will do for the age of a streak, where that is a hundred of its steps.
+        let coarse = self.rules.reset_timeout() >= 100 * coarse_step();
+        let now = if coarse { time.coarse() } else { time.now() };
         let Some(failures) = self.count_failure(word.epoch(), now) else {
             return Standing::Stale;
         };
         if self.rules.failure_threshold().is_some_and(|threshold| failures >= threshold) {
-            self.streak_complete(word, now);
+            self.streak_complete(word, time.now());
         }
         Standing::Current
     }

@@ -30,7 +30,7 @@ impl Rig {
     }
 
     fn settle(&self, ticket: Ticket, verdict: Verdict, second: u64) -> Standing {
-        self.machine.settle(ticket, verdict, false, || at(second))
+        self.machine.settle(ticket, verdict, false, &|| at(second))
     }
 
     fn fail(&self, second: u64) {
@@ -165,7 +165,7 @@ fn a_streak_trips_however_many_epochs_went_by_without_one() {
     let machine = Machine::with_epoch(config, at(0), (1 << 31) + 5);
     for second in 0..3 {
         let ticket = machine.admit(at(second)).expect("closed");
-        machine.settle(ticket, Verdict::Bad, false, || at(second));
+        machine.settle(ticket, Verdict::Bad, false, &|| at(second));
     }
     assert_eq!(machine.observe(at(3)).state, CircuitState::Open);
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
@@ -162,8 +163,9 @@ pub struct Guard<'a> {
     /// Set when the call first had to wait; from the start for a probe, and where the time that a
     /// call takes is measured.
     started: Option<Tick>,
-    /// Cuts the call off; made when it first had to wait.
-    timer: Option<Timer>,
+    /// Cuts the call off; made when it first had to wait. Only a call with duties has one, and what
+    /// ends such a call takes it away: so the guard's own drop is one comparison.
+    timer: ManuallyDrop<Option<Timer>>,
     duties: Duties,
     phase: Phase,
 }
@@ -186,7 +188,8 @@ impl<'a> Guard<'a> {
     #[inline]
     pub(super) fn new(breaker: &'a Inner) -> Self {
         let (ticket, duties) = (Ticket::closed(Word::NEW), Duties::NONE);
-        Guard { breaker, ticket, started: None, timer: None, duties, phase: Phase::Settled }
+        let timer = ManuallyDrop::new(None);
+        Guard { breaker, ticket, started: None, timer, duties, phase: Phase::Settled }
     }
 
     /// Asks for the right to make a call.
@@ -221,7 +224,9 @@ impl<'a> Guard<'a> {
     pub(super) fn enter_slowly(&mut self) -> Result<(), CircuitBreakerError> {
         self.ticket = self.breaker.admit()?;
         self.phase = Phase::Waiting;
-        self.duties = self.breaker.machine.duties();
+        // Read after the word, which they may have outrun: a plain call has none.
+        let plain = self.ticket.word.is_plain();
+        self.duties = if plain { Duties::NONE } else { self.breaker.machine.duties() };
         if self.ticket.lease.is_some() || self.duties.has(Duties::LATENCY) {
             self.start();
         }
@@ -298,6 +303,7 @@ impl<'a> Guard<'a> {
 
     #[inline(never)]
     fn end_slowly(&mut self, end: End) {
+        drop(self.timer.take());
         let Guard { breaker, ticket, duties, started, .. } = *self;
         breaker.settle(Ended { ticket, duties, started, end });
     }

@@ -3,6 +3,8 @@
 //! main thread allocates beside the test.
 
 use std::alloc::System;
+use std::future::{Future, pending, poll_fn};
+use std::task::Poll;
 use std::time::Duration;
 
 use avail::{CircuitBreaker, CircuitBreakerConfig, CircuitState};
@@ -46,6 +48,42 @@ fn cycle(breaker: &CircuitBreaker, rounds: u64) {
 fn main() {
     the_live_heap_is_flat_over_a_million_transitions_and_a_million_breakers();
     println!("test the_live_heap_is_flat_over_a_million_transitions_and_a_million_breakers ... ok");
+    a_call_that_may_be_cut_off_leaves_no_timer_however_it_ends();
+    println!("test a_call_that_may_be_cut_off_leaves_no_timer_however_it_ends ... ok");
+}
+
+fn a_call_that_may_be_cut_off_leaves_no_timer_however_it_ends() {
+    let limited = |limit| {
+        let config =
+            CircuitBreakerConfig::builder().call_timeout(limit).failure_threshold(u32::MAX - 1);
+        CircuitBreaker::new("storage", config.build().expect("valid"))
+    };
+    let (patient, strict) = (limited(Duration::from_secs(60)), limited(Duration::from_nanos(1)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime");
+    let round = async || {
+        let later = async || {
+            tokio::task::yield_now().await;
+            Ok::<_, &str>(())
+        };
+        patient.call(later).await.expect("it ends in time");
+        let fails = async || later().await.and(Err::<(), _>("refused"));
+        patient.call(fails).await.expect_err("it fails in time");
+        let mut given_up = Box::pin(patient.call(pending::<Result<(), &str>>));
+        poll_fn(|context| Poll::Ready(given_up.as_mut().poll(context))).await.is_pending();
+        drop(given_up);
+        strict.call(pending::<Result<(), &str>>).await.expect_err("it is cut off");
+    };
+    let rounds = async |rounds: u32| {
+        for _ in 0..rounds {
+            round().await;
+        }
+    };
+    runtime.block_on(rounds(10));
+    assert_eq!(growth(|| runtime.block_on(rounds(300))), (0, 0));
+    let calls = patient.metrics().calls;
+    assert_eq!((calls.success, calls.failure, calls.cancelled), (310, 310, 310));
+    assert_eq!(strict.metrics().calls.timeout, 310);
 }
 
 fn the_live_heap_is_flat_over_a_million_transitions_and_a_million_breakers() {

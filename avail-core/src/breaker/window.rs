@@ -628,6 +628,73 @@ mod tests {
         }
     }
 
+    /// What is done by a thread that has given its seat back, as a destructor at its very end may.
+    fn at_the_end_of_a_thread<T: Send + 'static>(op: impl FnOnce() -> T + Send + 'static) -> T {
+        struct Last(Option<Box<dyn FnOnce()>>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                self.0.take().into_iter().for_each(|op| op());
+            }
+        }
+        thread_local! {
+            static LAST: std::cell::RefCell<Last> =
+                const { std::cell::RefCell::new(Last(None)) };
+        }
+        let (told, said) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            LAST.set(Last(Some(Box::new(move || told.send(op()).expect("it is waited for")))));
+            // Seated after that, and so unseated before it.
+            assert!(Shards::<Count>::default().mine().is_some());
+        });
+        thread.join().expect("it ends");
+        said.recv().expect("it was done")
+    }
+
+    #[test]
+    fn the_calls_of_a_thread_without_a_shard_are_counted_as_any_other() {
+        for window in [Window::of_calls(4), Window::of_time(Duration::from_secs(1))] {
+            let window = std::sync::Arc::new(window);
+            let record_as_guest = |mark| {
+                let window = window.clone();
+                at_the_end_of_a_thread(move || window.record(3, mark, 3, || at(0)))
+            };
+            let tally = |calls, failed| Some(Tally { calls, failed, slow: 0 });
+            assert_eq!(window.record(3, FAILED, 3, || at(0)), tally(1, 1));
+            assert_eq!(record_as_guest(GOOD), tally(2, 1));
+            assert_eq!(window.record(3, GOOD, 3, || at(0)), tally(3, 1));
+            assert_eq!(record_as_guest(FAILED), tally(4, 2));
+            assert_eq!(Some(window.tally(3, at(0))), tally(4, 2));
+        }
+    }
+
+    #[test]
+    fn good_calls_look_no_more_once_there_are_enough_or_all_are_good() {
+        let windows = || [Window::of_calls(4), Window::of_time(Duration::from_secs(1))];
+        for window in windows() {
+            window.record(3, FAILED, 2, || at(0));
+            let both = Tally { calls: 2, failed: 1, slow: 0 };
+            assert_eq!(window.record(3, GOOD, 2, || at(0)), Some(both));
+            assert_eq!(window.record(3, GOOD, 2, || at(0)), None, "there are enough: {window:?}");
+        }
+        for window in windows() {
+            window.record(3, FAILED, 9, || at(0));
+            let alone = Tally { calls: 1, failed: 0, slow: 0 };
+            assert_eq!(window.record(4, GOOD, 9, || at(0)), Some(alone));
+            assert_eq!(window.record(4, GOOD, 9, || at(0)), None, "all are good: {window:?}");
+        }
+    }
+
+    #[test]
+    fn while_bad_calls_are_in_a_wheel_a_good_one_looks_once_in_each_slice() {
+        let window = Window::of_time(Duration::from_secs(1));
+        window.record(3, FAILED, 1, || at(0));
+        for slice in 0..=BUCKETS as u64 + 1 {
+            let told = [1, 2, 3].map(|_| window.record(3, GOOD, 1, || at(slice * 100)));
+            let looked = (1..=BUCKETS as u64).contains(&slice);
+            assert_eq!(told.map(|told| told.is_some()), [looked, false, false], "slice {slice}");
+        }
+    }
+
     #[test]
     fn threads_lose_no_call() {
         let (calls, threads) = (10_000_u32, 4);

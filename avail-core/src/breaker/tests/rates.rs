@@ -490,6 +490,21 @@ async fn other_settings_leave_a_closed_breaker_its_calls_and_what_it_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stricter_rate_holds_from_the_next_call_on_even_a_good_one() {
+    let _isolated = isolated();
+    for window in [RateWindow::Calls(10), RateWindow::Time(Duration::from_secs(10))] {
+        let breaker = breaker(rates().window(window));
+        (0..4).for_each(|_| succeed(&breaker));
+        (0..3).for_each(|_| fail(&breaker));
+        assert_eq!(breaker.state(), CircuitState::Closed);
+        let stricter = rates().window(window).failure_rate(0.3).build().expect("valid");
+        breaker.reconfigure(stricter).expect("valid");
+        succeed(&breaker);
+        assert_eq!(reason(&breaker), Some(OpenReason::FailureRate { failed: 3, calls: 8 }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_window_of_another_size_begins_empty() {
     let _isolated = isolated();
     let breaker = breaker(rates());
@@ -562,6 +577,20 @@ async fn in_shadow_a_rate_is_reported_once_for_as_long_as_it_would_be_open() {
     let rate =
         |failed, calls| Cause::WouldOpen { reason: OpenReason::FailureRate { failed, calls } };
     assert_eq!(*causes.lock().expect("no listener panics here"), [rate(4, 4), rate(10, 10)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_shadow_a_rate_that_stays_reached_is_reported_again_by_a_good_call_too() {
+    let _isolated = isolated();
+    for window in [RateWindow::Calls(10), RateWindow::Time(Duration::from_secs(100))] {
+        let breaker = breaker(rates().window(window).shadow(true));
+        (0..5).for_each(|_| fail(&breaker));
+        succeed(&breaker);
+        assert_eq!(breaker.metrics().would_open, 1);
+        advance(OPEN_TIME).await;
+        succeed(&breaker);
+        assert_eq!(breaker.metrics().would_open, 2);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -590,6 +590,18 @@ mod tests {
     }
 
     #[test]
+    fn a_good_call_that_comes_late_takes_no_count_from_those_after_it() {
+        for turns in [1, 2, 1_000] {
+            let window = Window::of_time(Duration::from_secs(1));
+            let later = turns * 1_100;
+            (0..3).for_each(|_| _ = window.record(0, GOOD, 1, || at(later)));
+            window.record(0, GOOD, 1, || at(0));
+            let expected = Tally { calls: 3, failed: 0, slow: 0 };
+            assert_eq!(window.tally(0, at(later)), expected, "{turns} turns later");
+        }
+    }
+
+    #[test]
     fn a_wheel_that_stood_still_counts_what_comes_next() {
         const HOUR: u64 = 3_600_000;
         let day = |days: u64| days * 24 * HOUR;

@@ -3,7 +3,9 @@
 use chrono::Utc;
 
 use super::*;
-use crate::breaker::machine::{Change, Observation, Rejection, Standing, Ticket, Verdict};
+use crate::breaker::machine::{
+    Change, Observation, RejectedBy, Rejection, Standing, Ticket, Verdict,
+};
 use crate::breaker::overrides::{Mode, OverrideOptions};
 use crate::clock::Tick;
 
@@ -83,6 +85,42 @@ fn it_makes_no_difference_who_notices_that_a_lease_ended() {
     let rejection = rig.admit(71).expect_err("it re-opened at 70");
     assert_eq!(rejection.reason, OpenReason::ProbeExpired);
     assert_eq!(rejection.retry_after, Some(Duration::from_secs(9)));
+}
+
+#[test]
+fn a_check_is_awaited_of_an_open_breaker_alone_once_its_open_time_is_over() {
+    let rig = Rig::new(config().recovery_check("storage"));
+    let awaited = |second| rig.machine.awaited_check(at(second));
+    assert_eq!(awaited(0), None, "closed");
+    rig.machine.trip(at(0));
+    assert_eq!(awaited(9), None, "for a second more");
+    assert_eq!(awaited(10).as_deref(), Some("storage"));
+    rig.force_open(10, Duration::from_secs(5));
+    assert_eq!(awaited(11), None, "forced");
+    rig.machine.reset(at(20));
+    assert_eq!(awaited(20), None, "closed again");
+    rig.machine.trip(at(20));
+    rig.ticket(30);
+    assert_eq!(awaited(30), None, "a call probes");
+}
+
+#[test]
+fn calls_leave_the_probing_to_the_check_while_somebody_runs_it() {
+    let rig = Rig::new(config().recovery_check("storage"));
+    rig.machine.trip(at(0));
+    rig.machine.supervise(at(20));
+    for second in [10, 19] {
+        let rejection = rig.admit(second).expect_err("the check decides");
+        assert_eq!(rejection.state, RejectedBy::AwaitingCheck);
+        assert_eq!(rejection.reason, OpenReason::AwaitingRecoveryCheck);
+        assert_eq!(rejection.retry_after, None);
+    }
+    assert!(rig.ticket(20).lease.is_some(), "nobody runs it any more");
+
+    let without = Rig::new(config());
+    without.machine.trip(at(0));
+    without.machine.supervise(at(20));
+    assert!(without.ticket(10).lease.is_some(), "it has none");
 }
 
 #[test]

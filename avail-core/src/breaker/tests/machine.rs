@@ -124,6 +124,38 @@ fn calls_leave_the_probing_to_the_check_while_somebody_runs_it() {
 }
 
 #[test]
+fn a_check_decides_about_an_open_breaker_whose_time_is_over_and_about_no_other() {
+    let rig = Rig::new(config().recovery_check("storage"));
+    let check = |passed, second| rig.machine.recovery_checked(passed, at(second));
+    check(false, 0);
+    assert_eq!(rig.state(), CircuitState::Closed, "nothing was to be found out");
+    rig.machine.trip(at(0));
+    check(true, 9);
+    assert_eq!(rig.state(), CircuitState::Open, "for a second more");
+    check(false, 10);
+    check(true, 19);
+    assert_eq!(rig.state(), CircuitState::Open, "for ten seconds more");
+    check(true, 20);
+    assert_eq!(rig.state(), CircuitState::HalfOpen);
+    check(false, 21);
+    assert_eq!(rig.state(), CircuitState::HalfOpen, "calls probe");
+    rig.machine.trip(at(22));
+    rig.force_open(30, Duration::from_secs(100));
+    check(true, 40);
+    assert_eq!(rig.machine.state(|| at(40)), CircuitState::Open, "forced");
+    let opened = |reason| Cause::Opened { reason, for_at_least: OPEN_TIME };
+    assert_eq!(
+        rig.causes()[..4],
+        [
+            opened(OpenReason::Tripped),
+            opened(OpenReason::RecoveryCheckFailed),
+            Cause::RecoveryCheckPassed,
+            opened(OpenReason::Tripped),
+        ]
+    );
+}
+
+#[test]
 fn an_expired_override_does_not_stand_in_the_way_of_a_trip() {
     let rig = Rig::new(config());
     rig.force_open(0, Duration::from_secs(5));

@@ -415,6 +415,17 @@ async fn small_seeds_spread_the_first_opening_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_jitter_is_spread_evenly_however_often_it_is_drawn() {
+    let _isolated = isolated();
+    let breaker = breaker(config().jitter(0.5).jitter_seed(7));
+    let mut drawn = [0; 10];
+    for seconds in open_times(&breaker, 1_000).await {
+        drawn[(seconds - 5.0) as usize] += 1;
+    }
+    assert!(drawn.iter().all(|draws| (60..=140).contains(draws)), "{drawn:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_growing_opening_is_spread_by_a_tenth_unless_told_otherwise() {
     let _isolated = isolated();
     let breaker = breaker(config().backoff(2.0).max_timeout(OPEN_TIME));

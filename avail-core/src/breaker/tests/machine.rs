@@ -315,3 +315,19 @@ fn looking_changes_nothing() {
     assert_eq!(rig.observe(at(1001)).state, CircuitState::Closed);
     assert_eq!(rig.causes(), []);
 }
+
+#[test]
+fn a_call_is_only_counted_where_it_is_closed_and_no_rule_asks_for_more() {
+    let plain = |rig: &Rig| rig.machine.plain_word().is_some();
+    let rig = Rig::new(config());
+    assert!(plain(&rig));
+    rig.machine.trip(at(0));
+    assert!(!plain(&rig), "open");
+    rig.ticket(10);
+    assert!(!plain(&rig), "half-open");
+    rig.machine.reset(at(11));
+    assert!(plain(&rig));
+    rig.force_open(11, OPEN_TIME);
+    assert!(!plain(&rig), "forced");
+    assert!(!plain(&Rig::new(config().failure_rate(0.5))), "a window to write to");
+}

@@ -663,6 +663,12 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_at_its_end_has_no_shard_not_even_where_it_comes_first() {
+        let has_one = || Shards::<Count>::default().mine().is_some();
+        assert!(has_one() && !at_the_end_of_a_thread(has_one));
+    }
+
+    #[test]
     fn the_calls_of_a_thread_without_a_shard_are_counted_as_any_other() {
         for window in [Window::of_calls(4), Window::of_time(Duration::from_secs(1))] {
             let window = std::sync::Arc::new(window);

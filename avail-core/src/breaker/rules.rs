@@ -250,30 +250,48 @@ impl InFlight {
 
 #[cfg(all(test, not(avail_loom)))]
 mod tests {
-    use super::super::CircuitBreakerConfigBuilder;
     use super::*;
+    use crate::breaker::CircuitBreakerConfigBuilder;
 
-    /// A hundredth of what the coarse clock is good for.
-    const STEPS: u32 = 100;
+    fn rates() -> CircuitBreakerConfigBuilder {
+        CircuitBreakerConfig::builder().failure_rate(0.5).window(100)
+    }
+
+    fn duties(config: CircuitBreakerConfigBuilder) -> Duties {
+        Rules::new(&config.build().expect("a valid configuration")).duties()
+    }
 
     #[test]
-    fn the_coarse_clock_is_used_where_it_is_exact_to_one_percent() {
-        let step = coarse_step().max(Duration::from_nanos(1));
-        let (enough, short) = (STEPS * step, STEPS * step - Duration::from_nanos(1));
-        let slow = |after| {
-            CircuitBreakerConfig::builder().slow_call_rate(0.5).slow_call(after).min_calls(1)
+    fn a_call_has_the_duties_that_its_rules_ask_for_and_no_others() {
+        let has = |config: CircuitBreakerConfigBuilder| {
+            let duties = duties(config);
+            [Duties::RATES, Duties::LATENCY, Duties::TIMEOUT, Duties::IN_FLIGHT]
+                .map(|duty| duties.has(duty))
         };
-        let coarse = |config: CircuitBreakerConfigBuilder| {
-            Duties::of(&config.build().expect("a valid configuration")).has(Duties::COARSE)
-        };
-        assert!(coarse(slow(enough)));
-        assert!(coarse(slow(enough).window(10 * enough)));
-        if coarse_step() > Duration::ZERO {
-            assert!(!coarse(slow(short)));
-            assert!(!coarse(slow(enough).window(10 * enough - Duration::from_nanos(10))));
-            assert!(!coarse(slow(enough).cancel_failure_after(short)));
-        }
-        assert!(!coarse(slow(enough).slow_in_flight(true)));
-        assert!(!coarse(CircuitBreakerConfig::builder().failure_threshold(3)));
+        let second = Duration::from_secs(1);
+        let streak = CircuitBreakerConfig::builder;
+        let slow = || streak().slow_call(second).slow_call_rate(0.5);
+        assert!(duties(streak()).is_none() && !duties(rates()).is_none());
+        assert_eq!(has(rates()), [true, false, false, false]);
+        assert_eq!(has(streak().call_timeout(second)), [false, false, true, false]);
+        assert_eq!(has(slow()), [true, true, false, false]);
+        assert_eq!(has(slow().slow_in_flight(true)), [true, true, false, true]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")] // elsewhere the coarse clock is the other one
+    fn the_coarse_clock_will_do_where_it_is_exact_to_a_percent_of_all_that_is_timed() {
+        let coarse = |config| duties(config).has(Duties::COARSE);
+        let least = 100 * coarse_step();
+        let too_short = least - Duration::from_nanos(1);
+        let slow = |time| rates().slow_call(time).slow_call_rate(0.5);
+        assert!(coarse(rates()));
+        assert!(!coarse(CircuitBreakerConfig::builder()), "nothing is timed");
+        assert!(coarse(slow(least)) && !coarse(slow(too_short)));
+        assert!(!coarse(slow(least).slow_in_flight(true)));
+        let overdue = |time| rates().cancel_failure_after(time);
+        assert!(coarse(overdue(least)) && !coarse(overdue(too_short)));
+        let over = |slice| rates().window(10 * slice);
+        assert!(coarse(over(least)) && !coarse(over(too_short)));
     }
 }

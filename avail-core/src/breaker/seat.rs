@@ -99,3 +99,34 @@ mod of_thread {
         })
     }
 }
+
+#[cfg(all(test, not(avail_loom)))]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_seat_of_a_thread_that_has_ended_is_given_to_another() {
+        let seat_of_a_thread = || std::thread::spawn(seat).join().expect("it ends");
+        let seats: HashSet<u32> = (0..200).map(|_| seat_of_a_thread()).collect();
+        // Tests beside this one have seats too, and come and go.
+        assert!(seats.len() < 100, "{seats:?}");
+    }
+
+    #[test]
+    fn threads_that_live_at_once_have_different_seats() {
+        let together = std::sync::Barrier::new(20);
+        let seats: HashSet<u32> = std::thread::scope(|scope| {
+            let sit = || {
+                let seats = [seat(), seat()];
+                together.wait();
+                seats
+            };
+            let threads: Vec<_> = (0..20).map(|_| scope.spawn(sit)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().expect("it ends")).collect()
+        });
+        assert_eq!(seats.len(), 20, "{seats:?}");
+        assert!(seats.iter().all(|seat| *seat < GONE), "{seats:?}");
+    }
+}

@@ -590,6 +590,18 @@ mod tests {
     }
 
     #[test]
+    fn a_good_call_that_comes_late_takes_no_count_from_those_after_it() {
+        for turns in [1, 2, 1_000] {
+            let window = Window::of_time(Duration::from_secs(1));
+            let later = turns * 1_100;
+            (0..3).for_each(|_| _ = window.record(0, GOOD, 1, || at(later)));
+            window.record(0, GOOD, 1, || at(0));
+            let expected = Tally { calls: 3, failed: 0, slow: 0 };
+            assert_eq!(window.tally(0, at(later)), expected, "{turns} turns later");
+        }
+    }
+
+    #[test]
     fn a_wheel_that_stood_still_counts_what_comes_next() {
         const HOUR: u64 = 3_600_000;
         let day = |days: u64| days * 24 * HOUR;
@@ -625,6 +637,79 @@ mod tests {
             window.record(7, FAILED, 1, || at(0));
             let expected = Tally { calls: 1, failed: 1, slow: 0 };
             assert_eq!(window.record(7 + later, FAILED, 1, || at(0)), Some(expected), "{later}");
+        }
+    }
+
+    /// What is done by a thread that has given its seat back, as a destructor at its very end may.
+    fn at_the_end_of_a_thread<T: Send + 'static>(op: impl FnOnce() -> T + Send + 'static) -> T {
+        struct Last(Option<Box<dyn FnOnce()>>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                self.0.take().into_iter().for_each(|op| op());
+            }
+        }
+        thread_local! {
+            static LAST: std::cell::RefCell<Last> =
+                const { std::cell::RefCell::new(Last(None)) };
+        }
+        let (told, said) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            LAST.set(Last(Some(Box::new(move || told.send(op()).expect("it is waited for")))));
+            // Seated after that, and so unseated before it.
+            assert!(Shards::<Count>::default().mine().is_some());
+        });
+        thread.join().expect("it ends");
+        said.recv().expect("it was done")
+    }
+
+    #[test]
+    fn a_thread_at_its_end_has_no_shard_not_even_where_it_comes_first() {
+        let has_one = || Shards::<Count>::default().mine().is_some();
+        assert!(has_one() && !at_the_end_of_a_thread(has_one));
+    }
+
+    #[test]
+    fn the_calls_of_a_thread_without_a_shard_are_counted_as_any_other() {
+        for window in [Window::of_calls(4), Window::of_time(Duration::from_secs(1))] {
+            let window = std::sync::Arc::new(window);
+            let record_as_guest = |mark| {
+                let window = window.clone();
+                at_the_end_of_a_thread(move || window.record(3, mark, 3, || at(0)))
+            };
+            let tally = |calls, failed| Some(Tally { calls, failed, slow: 0 });
+            assert_eq!(window.record(3, FAILED, 3, || at(0)), tally(1, 1));
+            assert_eq!(record_as_guest(GOOD), tally(2, 1));
+            assert_eq!(window.record(3, GOOD, 3, || at(0)), tally(3, 1));
+            assert_eq!(record_as_guest(FAILED), tally(4, 2));
+            assert_eq!(Some(window.tally(3, at(0))), tally(4, 2));
+        }
+    }
+
+    #[test]
+    fn good_calls_look_no_more_once_there_are_enough_or_all_are_good() {
+        let windows = || [Window::of_calls(4), Window::of_time(Duration::from_secs(1))];
+        for window in windows() {
+            window.record(3, FAILED, 2, || at(0));
+            let both = Tally { calls: 2, failed: 1, slow: 0 };
+            assert_eq!(window.record(3, GOOD, 2, || at(0)), Some(both));
+            assert_eq!(window.record(3, GOOD, 2, || at(0)), None, "there are enough: {window:?}");
+        }
+        for window in windows() {
+            window.record(3, FAILED, 9, || at(0));
+            let alone = Tally { calls: 1, failed: 0, slow: 0 };
+            assert_eq!(window.record(4, GOOD, 9, || at(0)), Some(alone));
+            assert_eq!(window.record(4, GOOD, 9, || at(0)), None, "all are good: {window:?}");
+        }
+    }
+
+    #[test]
+    fn while_bad_calls_are_in_a_wheel_a_good_one_looks_once_in_each_slice() {
+        let window = Window::of_time(Duration::from_secs(1));
+        window.record(3, FAILED, 1, || at(0));
+        for slice in 0..=BUCKETS as u64 + 1 {
+            let told = [1, 2, 3].map(|_| window.record(3, GOOD, 1, || at(slice * 100)));
+            let looked = (1..=BUCKETS as u64).contains(&slice);
+            assert_eq!(told.map(|told| told.is_some()), [looked, false, false], "slice {slice}");
         }
     }
 

@@ -285,6 +285,20 @@ async fn a_result_after_the_epoch_has_moved_on_is_stale() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_outlives_its_epoch_is_stale_however_well_it_ends() {
+    let _isolated = isolated();
+    let breaker = breaker(config());
+    let outlive = || {
+        breaker.reset();
+        Ok::<_, &str>(())
+    };
+    assert_eq!(breaker.call_sync(outlive), Ok(()));
+    assert_eq!(breaker.call(|| async { outlive() }).await, Ok(()));
+    let calls = breaker.metrics().calls;
+    assert_eq!((calls.success, calls.stale), (0, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejected_call_does_not_run_and_says_how_long_to_wait() {
     let _isolated = isolated();
     let breaker = breaker(config());

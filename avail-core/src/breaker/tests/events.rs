@@ -1,6 +1,7 @@
 //! Listeners: outside every lock, in order, and whatever they do.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc;
 
 use tokio::time::advance;
@@ -191,4 +192,43 @@ async fn to_ask_for_the_awaited_check_tells_nobody_since_the_monitor_asks_under_
     assert_eq!(states(&seen), []);
     breaker.inner.deliver();
     assert_eq!(states(&seen), [(CircuitState::Closed, CircuitState::Open)]);
+}
+
+/// Counts the log lines.
+struct Lines(Arc<AtomicU64>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_change_of_what_calls_meet_is_a_log_line_and_no_other_change_is() {
+    let _isolated = isolated();
+    let lines: Arc<AtomicU64> = Arc::default();
+    let _logged = tracing::subscriber::set_default(Lines(lines.clone()));
+    let breaker = breaker(config());
+    breaker.reset();
+    assert_eq!(lines.load(Relaxed), 0, "it was closed already");
+    breaker.trip();
+    assert_eq!(lines.load(Relaxed), 1);
+    breaker.reset();
+    assert_eq!(lines.load(Relaxed), 2);
 }

@@ -3,7 +3,9 @@
 use chrono::Utc;
 
 use super::*;
-use crate::breaker::machine::{Change, Observation, Rejection, Standing, Ticket, Verdict};
+use crate::breaker::machine::{
+    Change, Observation, RejectedBy, Rejection, Standing, Ticket, Verdict,
+};
 use crate::breaker::overrides::{Mode, OverrideOptions};
 use crate::clock::Tick;
 
@@ -83,6 +85,74 @@ fn it_makes_no_difference_who_notices_that_a_lease_ended() {
     let rejection = rig.admit(71).expect_err("it re-opened at 70");
     assert_eq!(rejection.reason, OpenReason::ProbeExpired);
     assert_eq!(rejection.retry_after, Some(Duration::from_secs(9)));
+}
+
+#[test]
+fn a_check_is_awaited_of_an_open_breaker_alone_once_its_open_time_is_over() {
+    let rig = Rig::new(config().recovery_check("storage"));
+    let awaited = |second| rig.machine.awaited_check(at(second));
+    assert_eq!(awaited(0), None, "closed");
+    rig.machine.trip(at(0));
+    assert_eq!(awaited(9), None, "for a second more");
+    assert_eq!(awaited(10).as_deref(), Some("storage"));
+    rig.force_open(10, Duration::from_secs(5));
+    assert_eq!(awaited(11), None, "forced");
+    rig.machine.reset(at(20));
+    assert_eq!(awaited(20), None, "closed again");
+    rig.machine.trip(at(20));
+    rig.ticket(30);
+    assert_eq!(awaited(30), None, "a call probes");
+}
+
+#[test]
+fn calls_leave_the_probing_to_the_check_while_somebody_runs_it() {
+    let rig = Rig::new(config().recovery_check("storage"));
+    rig.machine.trip(at(0));
+    rig.machine.supervise(at(20));
+    for second in [10, 19] {
+        let rejection = rig.admit(second).expect_err("the check decides");
+        assert_eq!(rejection.state, RejectedBy::AwaitingCheck);
+        assert_eq!(rejection.reason, OpenReason::AwaitingRecoveryCheck);
+        assert_eq!(rejection.retry_after, None);
+    }
+    assert!(rig.ticket(20).lease.is_some(), "nobody runs it any more");
+
+    let without = Rig::new(config());
+    without.machine.trip(at(0));
+    without.machine.supervise(at(20));
+    assert!(without.ticket(10).lease.is_some(), "it has none");
+}
+
+#[test]
+fn a_check_decides_about_an_open_breaker_whose_time_is_over_and_about_no_other() {
+    let rig = Rig::new(config().recovery_check("storage"));
+    let check = |passed, second| rig.machine.recovery_checked(passed, at(second));
+    check(false, 0);
+    assert_eq!(rig.state(), CircuitState::Closed, "nothing was to be found out");
+    rig.machine.trip(at(0));
+    check(true, 9);
+    assert_eq!(rig.state(), CircuitState::Open, "for a second more");
+    check(false, 10);
+    check(true, 19);
+    assert_eq!(rig.state(), CircuitState::Open, "for ten seconds more");
+    check(true, 20);
+    assert_eq!(rig.state(), CircuitState::HalfOpen);
+    check(false, 21);
+    assert_eq!(rig.state(), CircuitState::HalfOpen, "calls probe");
+    rig.machine.trip(at(22));
+    rig.force_open(30, Duration::from_secs(100));
+    check(true, 40);
+    assert_eq!(rig.machine.state(|| at(40)), CircuitState::Open, "forced");
+    let opened = |reason| Cause::Opened { reason, for_at_least: OPEN_TIME };
+    assert_eq!(
+        rig.causes()[..4],
+        [
+            opened(OpenReason::Tripped),
+            opened(OpenReason::RecoveryCheckFailed),
+            Cause::RecoveryCheckPassed,
+            opened(OpenReason::Tripped),
+        ]
+    );
 }
 
 #[test]
@@ -244,4 +314,20 @@ fn looking_changes_nothing() {
     assert_eq!(rig.machine.state(|| at(1001)), CircuitState::Closed);
     assert_eq!(rig.observe(at(1001)).state, CircuitState::Closed);
     assert_eq!(rig.causes(), []);
+}
+
+#[test]
+fn a_call_is_only_counted_where_it_is_closed_and_no_rule_asks_for_more() {
+    let plain = |rig: &Rig| rig.machine.plain_word().is_some();
+    let rig = Rig::new(config());
+    assert!(plain(&rig));
+    rig.machine.trip(at(0));
+    assert!(!plain(&rig), "open");
+    rig.ticket(10);
+    assert!(!plain(&rig), "half-open");
+    rig.machine.reset(at(11));
+    assert!(plain(&rig));
+    rig.force_open(11, OPEN_TIME);
+    assert!(!plain(&rig), "forced");
+    assert!(!plain(&Rig::new(config().failure_rate(0.5))), "a window to write to");
 }

@@ -415,6 +415,17 @@ async fn small_seeds_spread_the_first_opening_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_jitter_is_spread_evenly_however_often_it_is_drawn() {
+    let _isolated = isolated();
+    let breaker = breaker(config().jitter(0.5).jitter_seed(7));
+    let mut drawn = [0; 10];
+    for seconds in open_times(&breaker, 1_000).await {
+        drawn[(seconds - 5.0) as usize] += 1;
+    }
+    assert!(drawn.iter().all(|draws| (60..=140).contains(draws)), "{drawn:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_growing_opening_is_spread_by_a_tenth_unless_told_otherwise() {
     let _isolated = isolated();
     let breaker = breaker(config().backoff(2.0).max_timeout(OPEN_TIME));
@@ -486,6 +497,21 @@ async fn other_settings_leave_a_closed_breaker_its_calls_and_what_it_counted() {
         under_way.failure();
         assert_eq!(reason(&breaker), Some(OpenReason::FailureRate { failed: 3, calls: 3 }));
         assert_eq!((breaker.metrics().calls.stale, &*breaker.config()), (0, &stricter));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stricter_rate_holds_from_the_next_call_on_even_a_good_one() {
+    let _isolated = isolated();
+    for window in [RateWindow::Calls(10), RateWindow::Time(Duration::from_secs(10))] {
+        let breaker = breaker(rates().window(window));
+        (0..4).for_each(|_| succeed(&breaker));
+        (0..3).for_each(|_| fail(&breaker));
+        assert_eq!(breaker.state(), CircuitState::Closed);
+        let stricter = rates().window(window).failure_rate(0.3).build().expect("valid");
+        breaker.reconfigure(stricter).expect("valid");
+        succeed(&breaker);
+        assert_eq!(reason(&breaker), Some(OpenReason::FailureRate { failed: 3, calls: 8 }));
     }
 }
 
@@ -562,6 +588,20 @@ async fn in_shadow_a_rate_is_reported_once_for_as_long_as_it_would_be_open() {
     let rate =
         |failed, calls| Cause::WouldOpen { reason: OpenReason::FailureRate { failed, calls } };
     assert_eq!(*causes.lock().expect("no listener panics here"), [rate(4, 4), rate(10, 10)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_shadow_a_rate_that_stays_reached_is_reported_again_by_a_good_call_too() {
+    let _isolated = isolated();
+    for window in [RateWindow::Calls(10), RateWindow::Time(Duration::from_secs(100))] {
+        let breaker = breaker(rates().window(window).shadow(true));
+        (0..5).for_each(|_| fail(&breaker));
+        succeed(&breaker);
+        assert_eq!(breaker.metrics().would_open, 1);
+        advance(OPEN_TIME).await;
+        succeed(&breaker);
+        assert_eq!(breaker.metrics().would_open, 2);
+    }
 }
 
 #[tokio::test(start_paused = true)]

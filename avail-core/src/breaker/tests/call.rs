@@ -34,3 +34,23 @@ fn a_call_lets_its_operation_go_when_it_gives_its_output() {
     assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
     assert_eq!(Arc::strong_count(&held), 1);
 }
+
+#[test]
+fn a_good_call_that_completes_a_rate_opens_for_the_whole_open_time() {
+    let rates = || {
+        CircuitBreakerConfig::builder()
+            .slow_call_rate(0.5)
+            .slow_call(Duration::from_secs(10))
+            .failure_rate(0.5)
+            .min_calls(2)
+            .timeout(OPEN_TIME)
+    };
+    for _ in 0..20 {
+        let breaker = breaker(rates());
+        fail(&breaker);
+        let before = breaker.inner.clock.now();
+        succeed(&breaker);
+        let until = breaker.inner.machine.observe(before).open_until.expect("it is open");
+        assert!(until >= before.after(OPEN_TIME), "{before:?} {until:?}");
+    }
+}

@@ -160,6 +160,11 @@ pub(crate) trait ReadTime {
     fn coarse(&self) -> Tick {
         self.now()
     }
+
+    /// The monotonic time, also where the coarse clock would do for [`now`](Self::now).
+    fn exact(&self) -> Tick {
+        self.now()
+    }
 }
 
 impl<F: Fn() -> Tick> ReadTime for F {

@@ -275,10 +275,13 @@ impl CircuitBreakerRegistry {
     /// It is logged once, also where no monitor is started.
     fn note(&self, conflict: Conflict) {
         let mut conflicts = self.inner.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
-        if !conflicts.contains(&conflict) {
-            tracing::error!(%conflict, "one circuit breaker is declared twice, and differently");
-            conflicts.push(conflict);
+        if conflicts.contains(&conflict) {
+            return;
         }
+        conflicts.push(conflict.clone());
+        // What takes log lines is the user's, and may come back here.
+        drop(conflicts);
+        tracing::error!(%conflict, "one circuit breaker is declared twice, and differently");
     }
 
     pub(crate) fn conflicts(&self) -> Vec<Conflict> {

@@ -129,10 +129,16 @@ where
             let future = this.guard.watch(op);
             this.future.set(Some(future));
         }
-        match this.future.as_pin_mut() {
+        let polled = match this.future.as_mut().as_pin_mut() {
             Some(future) => poll(this.guard, future, this.finish, context),
             None => polled_again(),
+        };
+        if polled.is_ready() {
+            // What it holds is let go with the output, also where the call itself stays; and it
+            // can't be polled, and its end counted, once more.
+            this.future.set(None);
         }
+        polled
     }
 }
 

@@ -232,4 +232,9 @@ impl ReadTime for Reading<'_> {
     fn coarse(&self) -> Tick {
         self.read.get().unwrap_or_else(|| self.clock.coarse())
     }
+
+    fn exact(&self) -> Tick {
+        self.be_exact();
+        self.now()
+    }
 }

@@ -1,6 +1,7 @@
 //! What a breaker promises, one sentence a test. The state machine is driven by ticks, whole
 //! breakers by tokio's paused time; nothing here waits.
 
+mod call;
 #[cfg(feature = "test-util")]
 mod calls;
 #[cfg(feature = "test-util")]

@@ -401,6 +401,12 @@ impl BadSlices {
         Some(self)
     }
 
+    /// The slice under way for a call that takes `slice` for it: one that has read its clock before
+    /// others did, or the coarse clock, hides nothing of a later slice.
+    fn current(&self, slice: u64) -> u64 {
+        self.slices.iter().map(|kept| kept.slice).fold(slice, u64::max)
+    }
+
     /// `None` where a later slice has taken its bucket.
     fn at(&mut self, slice: u64) -> Option<&mut Tally> {
         let bucket = &mut self.slices[(slice % BUCKETS as u64) as usize];
@@ -468,6 +474,7 @@ impl Wheel {
 
     /// The tally of the epoch, and when good calls have to look from now on.
     fn judge(&self, epoch: u32, bad: &BadSlices, slice: u64, min_calls: u32) -> Tally {
+        let slice = bad.current(slice);
         let tally = self.tally_of(epoch, bad, slice);
         let next = match tally {
             tally if tally.is_good() => NEVER,
@@ -494,7 +501,8 @@ impl Wheel {
 
     fn tally(&self, epoch: u32, now: u64) -> Tally {
         let mut bad = lock(&self.bad);
-        bad.of(epoch).map_or_else(Tally::default, |bad| self.tally_of(epoch, bad, now))
+        let tally = |bad: &mut BadSlices| self.tally_of(epoch, bad, bad.current(now));
+        bad.of(epoch).map_or_else(Tally::default, tally)
     }
 }
 
@@ -825,5 +833,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_good_call_that_is_a_slice_late_does_not_hide_a_bad_one() {
+        let window = Window::of_time(Duration::from_secs(1));
+        assert_eq!(window.record(0, FAILED, 3, || at(100)).map(|tally| tally.failed), Some(1));
+        // Their clocks were read before the slice of the failure began.
+        window.record(0, GOOD, 3, || at(99));
+        let told = window.record(0, GOOD, 3, || at(99));
+        let expected = Tally { calls: 3, failed: 1, slow: 0 };
+        assert_eq!((told, window.tally(0, at(99))), (Some(expected), expected));
     }
 }

@@ -190,3 +190,39 @@ async fn a_monitor_does_not_start_where_an_attribute_differs_from_what_was_made_
     let MonitorError::BreakerMadeByHand { name, origin, .. } = &error else { panic!("{error}") };
     assert_eq!((&**name, **origin), ("storage", SITE.origin()));
 }
+
+/// Takes log lines, and asks for the conflicts at each.
+struct AsksForConflicts(CircuitBreakerRegistry, Arc<Mutex<Vec<usize>>>);
+
+impl tracing::Subscriber for AsksForConflicts {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        let free = self.0.inner.conflicts.try_lock().map(|conflicts| conflicts.len());
+        self.1.lock().expect("nothing panics under it").push(free.unwrap_or(usize::MAX));
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn whoever_takes_the_log_line_of_a_conflict_may_ask_the_registry() {
+    let registry = CircuitBreakerRegistry::new();
+    registry.get_or_create_with("storage", config()).expect("it is new");
+    let seen: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let asks = AsksForConflicts(registry.clone(), seen.clone());
+    tracing::subscriber::with_default(asks, || attach(&registry));
+    assert_eq!(*seen.lock().expect("nothing panics under it"), [1]);
+}

@@ -46,7 +46,7 @@ impl Machine {
         if self.duties().has(Duties::IN_FLIGHT) {
             self.look_at_rates(word, time.now());
         } else if told.is_some_and(|tally| self.rules.broken_by(tally).is_some()) {
-            self.rate_reached(word, time.now());
+            self.rate_reached(word, time.exact());
         }
     }
 

@@ -1,0 +1,56 @@
+//! What `call` is as a future.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+
+#[test]
+fn a_call_that_is_polled_after_its_output_is_not_counted_again() {
+    let breaker = CircuitBreaker::new("b", CircuitBreakerConfig::default());
+    {
+        let mut call = pin!(breaker.call(|| poll_fn(|_| Poll::Ready(Ok::<_, ()>(1)))));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(call.as_mut().poll(&mut context).is_ready());
+        let again = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut context).is_ready()));
+        assert!(again.is_err(), "it panics, as every async function does");
+    }
+    let calls = breaker.metrics().calls;
+    assert_eq!((calls.success, calls.panic, calls.cancelled), (1, 0, 0));
+}
+
+#[test]
+fn a_call_lets_its_operation_go_when_it_gives_its_output() {
+    let breaker = CircuitBreaker::new("b", CircuitBreakerConfig::default());
+    let held = Arc::new(());
+    let kept = held.clone();
+    let mut call = pin!(breaker.call(|| poll_fn(move |_| {
+        let _ = &kept;
+        Poll::Ready(Ok::<_, ()>(1))
+    })));
+    assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[test]
+fn a_good_call_that_completes_a_rate_opens_for_the_whole_open_time() {
+    let rates = || {
+        CircuitBreakerConfig::builder()
+            .slow_call_rate(0.5)
+            .slow_call(Duration::from_secs(10))
+            .failure_rate(0.5)
+            .min_calls(2)
+            .timeout(OPEN_TIME)
+    };
+    for _ in 0..20 {
+        let breaker = breaker(rates());
+        fail(&breaker);
+        let before = breaker.inner.clock.now();
+        succeed(&breaker);
+        let until = breaker.inner.machine.observe(before).open_until.expect("it is open");
+        assert!(until >= before.after(OPEN_TIME), "{before:?} {until:?}");
+    }
+}

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::availability::checks::CheckCounts;
+use crate::availability::checks::{CheckCounts, CheckHistory};
+use crate::availability::timeline::TimelineImage;
 use crate::availability::{ComponentState, Incident, Moment};
 
 /// The version of the format that is written.
@@ -38,8 +39,21 @@ pub(crate) enum Record {
     Incident { incident: Incident },
     /// Runs completed since the last such record.
     Checks { counts: BTreeMap<Arc<str>, CheckCounts> },
-    /// Records that were lost because the queue was full.
+    /// Records that were lost before this one: the queue was full, or the disk for too long.
     Gap { lost: u64 },
+    /// The first line of a snapshot: so many lines follow, which hold what was recorded up to this
+    /// line's `boot` and `seq`, the last of which were in that segment. Its `ts` is the last sign of
+    /// life, and `clean` whether that said that the process ended.
+    Snapshot { segment: u64, lines: u64, clean: bool },
+    /// In a snapshot: what a component, or without one the system, has been.
+    Past {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        component: Option<Arc<str>>,
+        timeline: TimelineImage,
+        checks: CheckHistory,
+    },
+    /// In a snapshot: how many incidents there ever were, by component: minor, major, critical.
+    IncidentsOpened { opened: BTreeMap<Arc<str>, [u64; 3]> },
 }
 
 impl Record {
@@ -48,8 +62,13 @@ impl Record {
         matches!(self, Record::Incident { .. } | Record::Stop | Record::Start { .. })
     }
 
-    /// Whether it may be dropped when the queue is full: what comes again does no harm.
+    /// Whether it is dropped before any other: it tells of no change.
     pub(crate) fn is_sample(&self) -> bool {
+        matches!(self, Record::Heartbeat | Record::Checks { .. })
+    }
+
+    /// Whether nothing is lost with it: the next one says the same.
+    pub(crate) fn comes_again(&self) -> bool {
         matches!(self, Record::Heartbeat)
     }
 }

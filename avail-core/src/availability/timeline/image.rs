@@ -9,6 +9,9 @@ use super::rollup::{Bucket, RollUp};
 use super::{Change, ComponentState, Timeline};
 use crate::availability::moment::Moment;
 
+/// From when to when, milliseconds of down time, of the longest, and how many.
+type OutageImage = (i64, i64, i64, i64, u64);
+
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TimelineImage {
@@ -17,12 +20,12 @@ pub(crate) struct TimelineImage {
     /// From when, and milliseconds of degraded, down, maintenance and unobserved; the rest was up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rolled_up: Vec<(i64, u32, u32, u32, u32)>,
-    /// From when to when, milliseconds of down time, of the longest, and how many.
+    /// Those that are over for good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    outages: Vec<(i64, i64, i64, i64, u64)>,
-    /// The outage that may go on, likewise, and whether it is open.
+    outages: Vec<OutageImage>,
+    /// The one that may go on, and whether it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    last_outage: Option<((i64, i64, i64, i64, u64), bool)>,
+    last_outage: Option<(OutageImage, bool)>,
     /// Milliseconds that it has served since.
     #[serde(default)]
     served: i64,
@@ -76,11 +79,11 @@ impl TimelineImage {
     }
 }
 
-fn of_outage(outage: &Outage) -> (i64, i64, i64, i64, u64) {
+fn of_outage(outage: &Outage) -> OutageImage {
     (outage.start.0, outage.end.0, outage.down, outage.longest, outage.count)
 }
 
-fn outage((start, end, down, longest, count): (i64, i64, i64, i64, u64), open: bool) -> Outage {
+fn outage((start, end, down, longest, count): OutageImage, open: bool) -> Outage {
     Outage { start: Moment(start), end: Moment(end), down, open, count, longest }
 }
 

@@ -167,7 +167,7 @@ impl CheckHistory {
 
     /// Bytes beside its own size.
     #[cfg(test)]
-    fn heap(&self) -> usize {
+    pub(crate) fn heap(&self) -> usize {
         let rows = self.days.capacity() + self.months.capacity();
         self.hours.capacity() * size_of::<Hour>() + rows * size_of::<(i64, CheckCounts)>()
     }

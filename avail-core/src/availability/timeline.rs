@@ -117,6 +117,8 @@ pub(crate) struct Timeline {
     walk: Walk,
     changes: VecDeque<Change>,
     capacity: usize,
+    /// Whether what is folded is rolled up, or forgotten.
+    remembers: bool,
 }
 
 impl Timeline {
@@ -137,7 +139,14 @@ impl Timeline {
             walk: Walk::default(),
             changes: VecDeque::from([Change::new(origin, state)]),
             capacity: capacity.max(2),
+            remembers: true,
         }
+    }
+
+    /// One that forgets all but its last changes, and of which nothing else is asked.
+    pub(crate) fn forgetful(origin: Moment, state: ComponentState, capacity: usize) -> Self {
+        let timeline = Self::with_capacity(origin, state, capacity);
+        Timeline { remembers: false, ..timeline }
     }
 
     /// Where it begins.
@@ -170,7 +179,9 @@ impl Timeline {
     /// whether that is news.
     pub(crate) fn set_from(&mut self, at: Moment, state: ComponentState) -> bool {
         if at < self.origin {
-            *self = Self::with_capacity(at, state, self.capacity); // nothing is left of it
+            let remembers = self.remembers; // and nothing else of it
+            *self = Self::with_capacity(at, state, self.capacity);
+            self.remembers = remembers;
             return true;
         }
         if self.last().0 <= at && self.last().1 == state {
@@ -207,7 +218,7 @@ impl Timeline {
     }
 
     fn fold_first(&mut self, next: Moment) {
-        let Some(first) = self.changes.pop_front() else { return };
+        let Some(first) = self.changes.pop_front().filter(|_| self.remembers) else { return };
         let until = self.changes.front().map_or(next, |second| second.at());
         let left = self.capacity.saturating_sub(self.changes.len());
         self.rollup.add(until, first.state(), left);

@@ -76,3 +76,45 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::availability::checks::CheckCounts;
+    use crate::availability::component::{BreakerSide, CheckSide};
+    use crate::availability::{ComponentState, Moment};
+    use crate::health::Probe;
+
+    /// A component that has changed and been checked all the time.
+    fn busy(days: i64, every_minutes: i64) -> Component {
+        let mut component = Component::new("c".into(), Moment(0));
+        component.check = Some(CheckSide::new(true, Probe::Readiness, None, Moment(0)));
+        component.breaker = Some(BreakerSide::new(false, Moment(0)));
+        for minute in (0..days * 1_440).step_by(every_minutes as usize) {
+            let (at, state) = (Moment(minute * 60_000), ComponentState::ALL[minute as usize % 3]);
+            component.timeline.set_from(at, state);
+            if let (Some(check), Some(breaker)) = (&mut component.check, &mut component.breaker) {
+                check.track.set_from(at, state);
+                breaker.track.set_from(at, state);
+            }
+            component.checks.add(at, CheckCounts { successful: 1, failed: 1 });
+        }
+        component
+    }
+
+    fn bytes(component: &Component) -> usize {
+        let check = component.check.as_ref().map_or(0, |check| check.track.heap());
+        let breaker = component.breaker.as_ref().map_or(0, |breaker| breaker.track.heap());
+        let past = component.timeline.heap() + component.checks.heap();
+        size_of::<Component>() + check + breaker + past
+    }
+
+    #[test]
+    fn a_component_takes_four_kib_at_rest_and_sixty_four_with_ninety_days_of_history() {
+        assert!(bytes(&busy(0, 1)) <= 4 << 10, "{} bytes", bytes(&busy(0, 1)));
+        for every_minutes in [1, 7, 10, 31, 61, 601] {
+            let bytes = bytes(&busy(90, every_minutes));
+            assert!(bytes <= 64 << 10, "{bytes} bytes, a change every {every_minutes} min");
+        }
+    }
+}

@@ -222,8 +222,11 @@ impl RollUp {
         totals
     }
 
-    /// What it was for the most part.
+    /// What it was for the most part; unobserved where nothing is known.
     pub(super) fn at(&self, moment: Moment) -> ComponentState {
+        if self.buckets.is_empty() {
+            return ComponentState::Unobserved;
+        }
         let totals = self.totals_of(self.index_of(moment));
         let states = ComponentState::ALL.into_iter();
         states.max_by_key(|state| totals.of(*state)).unwrap_or(ComponentState::Unobserved)

@@ -4,8 +4,11 @@
 //! | `faults` | whatever operation fails, nothing that was synchronised is lost |
 //! | `compaction` | what was summed up says the same as what it was summed up from |
 //! | `writing` | the thread, its queue and the real disk |
+//! | `clock` | a clock that jumps |
 //! | `model` | a disk that fails and loses its power |
 
+#[cfg(feature = "test-util")]
+mod clock;
 mod compaction;
 mod damage;
 mod faults;

@@ -34,6 +34,8 @@ struct State {
     messages: VecDeque<Message>,
     /// How many of them are samples.
     samples: usize,
+    /// Ever.
+    accepted: u64,
     /// Since the far end was last told.
     lost: u64,
     closed: bool,
@@ -60,6 +62,7 @@ impl Queue {
         if let Some(lost) = lost {
             state.samples += usize::from(message.record.is_sample());
             state.messages.push_back(message);
+            state.accepted += 1;
             state.lost += lost;
             drop(state);
             self.changed.notify_one();
@@ -91,10 +94,16 @@ impl Queue {
         let mut state = self.state();
         if !state.closed {
             state.closed = true;
+            state.accepted += u64::from(last.is_some());
             state.messages.extend(last);
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// How many records there ever were.
+    pub(super) fn accepted(&self) -> u64 {
+        self.state().accepted
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -31,8 +31,10 @@ pub struct HistoryStatus {
     pub dropped_records: u64,
     /// Lines that were found damaged at the start.
     pub corrupt_records: u64,
-    /// Of the records that this process has made, so many are known to be on the disk: no loss of
-    /// power takes them away.
+    /// Records that this process has made.
+    pub records: u64,
+    /// So many of them, from the first on, are known to be on the disk: no loss of power takes them
+    /// away.
     pub synced_records: u64,
     /// What is wrong at the moment, if something is.
     pub error: Option<String>,
@@ -107,7 +109,8 @@ impl Writer {
     }
 
     pub(crate) fn status(&self) -> HistoryStatus {
-        self.shared.status().clone()
+        let records = self.shared.queue.accepted();
+        HistoryStatus { records, ..self.shared.status().clone() }
     }
 }
 

@@ -87,8 +87,16 @@ fn write(steps: &[(i64, Step)], max_bytes: u64) -> (ModelDisk, i64) {
     (disk, end)
 }
 
+/// Few, unless the environment asks for more.
+fn cases() -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(32),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(cases())]
 
     #[test]
     fn a_history_that_was_summed_up_at_any_time_says_the_same_as_all_of_its_records(

@@ -74,8 +74,8 @@ async fn a_full_or_read_only_disk_is_survived_and_shown_and_read_from() {
     let second = builder(&history).start().await.expect("recovery needs no free disk");
     assert_eq!(second.incidents(Window::ALL_TIME).len(), 101);
     assert!(!second.recovery().expect("a file").unclean_end);
-    second.stop().await;
     std::fs::remove_file(&filler).expect("removed");
+    second.stop().await; // and says so: there is room again
 
     let remount = Command::new("mount").args(["-o", "remount,ro"]).arg(&folder).status();
     assert!(remount.expect("mount can be run").success());

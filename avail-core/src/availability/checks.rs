@@ -56,6 +56,16 @@ impl Hour {
     }
 }
 
+/// The number of a day or a month, and the runs of it that were successful and that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Row(i64, u64, u64);
+
+impl Row {
+    fn counts(self) -> CheckCounts {
+        CheckCounts { successful: self.1, failed: self.2 }
+    }
+}
+
 /// Runs by the hour for ninety days, by the day for two years, by the month before, and their sum
 /// since ever.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -66,9 +76,9 @@ pub(crate) struct CheckHistory {
     /// The number of the first of `hours`.
     first_hour: i64,
     hours: VecDeque<Hour>,
-    /// By their numbers, oldest first; only those in which there were any.
-    days: Vec<(i64, CheckCounts)>,
-    months: Vec<(i64, CheckCounts)>,
+    /// Oldest first; only those in which there were any.
+    days: Vec<Row>,
+    months: Vec<Row>,
 }
 
 /// Ninety days, and the hour that is under way.
@@ -108,10 +118,10 @@ impl CheckHistory {
         if hour != Hour::default() {
             add_to_last(&mut self.days, day, hour.counts());
         }
-        while let Some(&(first, counts)) = self.days.first().filter(|d| d.0 < day - DAYS_BY_DAY) {
+        while let Some(&first) = self.days.first().filter(|first| first.0 < day - DAYS_BY_DAY) {
             self.days.remove(0);
-            let month = Grain::Month.number(Grain::Day.span(first).from);
-            add_to_last(&mut self.months, month, counts);
+            let month = Grain::Month.number(Grain::Day.span(first.0).from);
+            add_to_last(&mut self.months, month, first.counts());
         }
         true
     }
@@ -127,10 +137,10 @@ impl CheckHistory {
         let known_by_hour = Grain::Hour.span(self.first_hour).from;
         if span.from < known_by_hour {
             for (grain, rows) in [(Grain::Day, &self.days), (Grain::Month, &self.months)] {
-                for &(number, counts) in rows {
-                    let life = grain.span(number);
+                for row in rows {
+                    let life = grain.span(row.0);
                     let life = Span::new(life.from, life.to.min(known_by_hour));
-                    sum += counts.within(life, span);
+                    sum += row.counts().within(life, span);
                 }
             }
         }
@@ -169,14 +179,17 @@ impl CheckHistory {
     #[cfg(test)]
     pub(crate) fn heap(&self) -> usize {
         let rows = self.days.capacity() + self.months.capacity();
-        self.hours.capacity() * size_of::<Hour>() + rows * size_of::<(i64, CheckCounts)>()
+        self.hours.capacity() * size_of::<Hour>() + rows * size_of::<Row>()
     }
 }
 
-fn add_to_last(rows: &mut Vec<(i64, CheckCounts)>, number: i64, counts: CheckCounts) {
+fn add_to_last(rows: &mut Vec<Row>, number: i64, counts: CheckCounts) {
     match rows.last_mut() {
-        Some((last, sum)) if *last == number => *sum += counts,
-        _ => rows.push((number, counts)),
+        Some(last) if last.0 == number => {
+            last.1 += counts.successful;
+            last.2 += counts.failed;
+        }
+        _ => rows.push(Row(number, counts.successful, counts.failed)),
     }
 }
 

@@ -118,9 +118,40 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded {
     if !has_valid_checksum(bytes) {
         return Decoded::Corrupt;
     }
-    match serde_json::from_slice::<Line>(bytes) {
+    let line = if tells_a_past(bytes) {
+        serde_json::from_slice::<PastLine>(bytes).map(Line::from)
+    } else {
+        serde_json::from_slice::<Line>(bytes)
+    };
+    match line {
         Ok(line) if line.v == VERSION => Decoded::Line(Box::new(line)),
         _ => Decoded::Unknown,
+    }
+}
+
+/// A line of a snapshot with a component's past, without the detour that serde makes for a tagged
+/// record: there is more in one of these than in a hundred others.
+#[derive(Deserialize)]
+struct PastLine {
+    v: u32,
+    ts: Moment,
+    seq: u64,
+    boot: Arc<str>,
+    component: Option<Arc<str>>,
+    timeline: TimelineImage,
+    checks: CheckHistory,
+}
+
+/// The type stands before everything that could be mistaken for it, but for the name of a boot.
+fn tells_a_past(bytes: &[u8]) -> bool {
+    const TYPE: &[u8] = b"\"type\":\"past\"";
+    bytes[..bytes.len().min(256)].windows(TYPE.len()).any(|window| window == TYPE)
+}
+
+impl From<PastLine> for Line {
+    fn from(line: PastLine) -> Self {
+        let PastLine { v, ts, seq, boot, component, timeline, checks } = line;
+        Line { v, ts, seq, boot, record: Record::Past { component, timeline, checks } }
     }
 }
 

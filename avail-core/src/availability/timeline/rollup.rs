@@ -156,30 +156,43 @@ impl RollUp {
     }
 
     fn merge(&mut self, days_by_hour: i64) {
-        let mut kept: Vec<Bucket> = Vec::with_capacity(self.buckets.len());
-        // The last stays as it is: its hour may go on.
+        let mut merged = RollUp { buckets: Vec::new(), end: self.end, sum: self.sum };
+        merged.buckets.reserve_exact(self.buckets.len());
         for index in 0..self.buckets.len() {
-            let (bucket, span) = (self.buckets[index], self.span_of(index));
+            let (span, totals) = (self.span_of(index), self.totals_of(index));
             let grain = match self.end.since(span.from) / DAY_MS {
                 days if days > DAYS_BY_DAY => Grain::Month,
                 days if days > days_by_hour => Grain::Day,
                 _ => Grain::Hour,
             };
-            let last_moment = Moment(span.to.0 - 1);
-            match kept.last_mut() {
-                Some(before)
-                    if index + 1 < self.buckets.len()
-                        && grain.number(before.from) == grain.number(last_moment) =>
-                {
-                    for (sum, more) in before.millis.iter_mut().zip(bucket.millis) {
-                        *sum += more;
-                    }
-                }
-                _ => kept.push(bucket),
+            // The last stays as it is: its hour may go on.
+            if grain == Grain::Hour || index + 1 == self.buckets.len() {
+                merged.buckets.push(self.buckets[index]);
+                continue;
+            }
+            // One that is longer gives its first and its last day, or month, to theirs.
+            let first = grain.span(grain.number(span.from)).to.min(span.to);
+            let last = grain.span(grain.number(Moment(span.to.0 - 1))).from.max(first);
+            let parts =
+                [Span::new(span.from, first), Span::new(first, last), Span::new(last, span.to)];
+            for part in parts.into_iter().filter(|part| part.length() > 0) {
+                merged.absorb(part.from, totals.scaled(part.length()), grain);
             }
         }
-        self.buckets.truncate(kept.len());
-        self.buckets.copy_from_slice(&kept);
+        self.buckets = merged.buckets;
+    }
+
+    /// Adds a part to the bucket that began in the same day or month, or as a bucket of its own.
+    fn absorb(&mut self, from: Moment, totals: Totals, grain: Grain) {
+        let part = Bucket::of(from, totals);
+        match self.buckets.last_mut() {
+            Some(before) if grain.number(before.from) == grain.number(from) => {
+                for (sum, more) in before.millis.iter_mut().zip(part.millis) {
+                    *sum += more;
+                }
+            }
+            _ => self.buckets.push(part),
+        }
     }
 
     /// What was said of the time after `at` is taken back.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use avail::{AvailabilityMonitor, AvailabilityMonitorBuilder, Window};
+use avail::{AvailabilityMonitor, AvailabilityMonitorBuilder, HealthStatus, Window};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -69,7 +69,7 @@ async fn kill_and_look() -> Result<()> {
     let mut promised = BTreeSet::new();
     let (mut snapshots, mut torn, mut dead) = (0, 0, 0.0);
     for round in 0..rounds {
-        promised.extend(one_life(&history, round)?);
+        promised.extend(one_life(&history, round).await?);
         let monitor = builder(&history).start().await?;
         let report = monitor.recovery().ok_or("a file was given")?;
         assert!(report.unclean_end, "round {round}: {report:?}");
@@ -97,7 +97,7 @@ async fn kill_and_look() -> Result<()> {
 
 /// Starts a process and kills it after a while that differs from round to round. Gives what it said
 /// was on the disk.
-fn one_life(history: &Path, round: u64) -> Result<Vec<String>> {
+async fn one_life(history: &Path, round: u64) -> Result<Vec<String>> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg("child")
         .arg(history)
@@ -110,6 +110,7 @@ fn one_life(history: &Path, round: u64) -> Result<Vec<String>> {
     for line in lines.by_ref().take(1 + (round as usize * 7) % COMPONENTS) {
         promised.push(line?);
     }
+    stay_out(history).await?;
     // Spread over the time that it takes to begin a file and to sum it up.
     std::thread::sleep(Duration::from_micros(round.wrapping_mul(7_919) % 50_000));
     child.kill()?;
@@ -118,4 +119,18 @@ fn one_life(history: &Path, round: u64) -> Result<Vec<String>> {
         promised.push(line?);
     }
     Ok(promised)
+}
+
+/// While another process has the history, this one is told so, or goes on in memory.
+async fn stay_out(history: &Path) -> Result<()> {
+    let error = builder(history).start().await.expect_err("another process has it").to_string();
+    assert!(error.contains(&history.display().to_string()), "{error}");
+    assert!(error.contains("is in use by another process"), "{error}");
+    let monitor = builder(history).history_required(false).start().await?;
+    let status = monitor.status();
+    let kept = status.component("history").ok_or("it is built in")?;
+    assert_eq!(kept.status, HealthStatus::Degraded);
+    assert_eq!((monitor.history().path, monitor.recovery()), (None, None));
+    monitor.stop().await;
+    Ok(())
 }

@@ -40,6 +40,8 @@ pub(crate) struct Store {
     torn: bool,
     /// Whether its name may not be on the disk.
     unnamed: bool,
+    /// Whether the new name of the one before it may not be.
+    moved: bool,
     next_segment: u64,
     /// Whether there are segments that no snapshot holds.
     uncompacted: bool,
@@ -76,6 +78,7 @@ impl Store {
             spoilt: false,
             torn: false,
             unnamed: true,
+            moved: false,
             next_segment: 0,
             uncompacted: false,
             not_before: None,
@@ -176,10 +179,16 @@ impl Store {
             self.uncompacted = true;
         }
         (self.spoilt, self.precious, self.torn) = (false, false, false);
+        self.moved = true;
         Ok(())
     }
 
     fn open_active(&mut self) -> io::Result<()> {
+        if self.moved {
+            // First: a new file by the old name must not take the place of what has yet to move.
+            self.disk.sync_folder(&self.layout.folder())?;
+            self.moved = false;
+        }
         let active = self.disk.append(self.layout.active())?;
         self.size = active.size()?;
         self.unnamed = true;
@@ -207,6 +216,7 @@ impl Store {
         self.disk.rename(self.layout.active(), &segment).map_err(WriteError::Write)?;
         self.next_segment += 1;
         (self.uncompacted, self.torn, self.precious) = (true, false, false);
+        self.moved = true;
         self.size = 0;
         self.open_active().map_err(WriteError::Write)?;
         self.not_before = None;

@@ -122,7 +122,11 @@ fn a_death_or_a_loss_of_power_at_any_operation_costs_nothing_that_was_synchronis
     for at in 0..healthy.operations() {
         let disk = ModelDisk::failing(at, Fault::Death);
         let life = live(&disk);
-        for (what, found) in [("death", disk.after_death()), ("power", disk.after_power_loss())] {
+        for (what, found) in [
+            ("death", disk.after_death()),
+            ("power", disk.after_power_loss()),
+            ("power, out of order", disk.after_power_loss_out_of_order()),
+        ] {
             let found = figures(&read(&found), NOW);
             let known = expected[life.synced..].contains(&found);
             assert!(known, "{what} at {at}, {} synced: {:?}", life.synced, disk.names());

@@ -32,6 +32,8 @@ struct Model {
     files: HashMap<u64, Contents>,
     names: BTreeMap<PathBuf, u64>,
     durable_names: BTreeMap<PathBuf, u64>,
+    /// The last change of names since then: it may come to the disk before the others.
+    last_change: Vec<(PathBuf, Option<u64>)>,
     locks: BTreeMap<PathBuf, u64>,
     made: u64,
     operations: usize,
@@ -56,6 +58,9 @@ impl Model {
         self.made += 1;
         let made = self.made;
         let file = *self.names.entry(path.to_owned()).or_insert(made);
+        if file == made {
+            self.last_change = vec![(path.to_owned(), Some(file))];
+        }
         self.files.entry(file).or_default();
         file
     }
@@ -113,6 +118,21 @@ impl ModelDisk {
                     let end = range.end.min(file.data.len());
                     file.data[range.start.min(end)..end].fill(0);
                 }
+            }
+        }
+        disk
+    }
+
+    /// The same, but for the last change of a name: that has come to the disk before the others.
+    pub(super) fn after_power_loss_out_of_order(&self) -> Self {
+        let disk = self.after_power_loss();
+        {
+            let mut model = disk.model();
+            for (name, file) in std::mem::take(&mut model.last_change) {
+                match file {
+                    Some(file) => model.names.insert(name, file),
+                    None => model.names.remove(&name),
+                };
             }
         }
         disk
@@ -182,12 +202,14 @@ impl Disk for ModelDisk {
         model.operate()?;
         let file = model.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         model.names.insert(to.to_owned(), file);
+        model.last_change = vec![(from.to_owned(), None), (to.to_owned(), Some(file))];
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut model = self.model();
         model.operate()?;
+        model.last_change = vec![(path.to_owned(), None)];
         model.names.remove(path).map(drop).ok_or(io::ErrorKind::NotFound.into())
     }
 
@@ -195,6 +217,7 @@ impl Disk for ModelDisk {
         let mut model = self.model();
         model.operate()?;
         model.durable_names = model.names.clone();
+        model.last_change.clear();
         Ok(())
     }
 

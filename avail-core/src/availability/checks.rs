@@ -1,9 +1,10 @@
-//! How many runs there were: exact since ever, by the hour for the windows.
+//! How many runs there were: exact since ever; by the hour, the day and the month for the windows.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::grain::{DAYS_BY_DAY, DAYS_BY_HOUR, Grain};
 use super::moment::{Moment, Span};
 
 /// Completed runs.
@@ -21,6 +22,16 @@ impl CheckCounts {
     pub(crate) fn count(&mut self, success: bool) {
         if success { self.successful += 1 } else { self.failed += 1 }
     }
+
+    /// Its part in `span`, where it is spread evenly over `life`.
+    fn within(self, life: Span, span: Span) -> CheckCounts {
+        if span.from <= life.from && life.to <= span.to {
+            return self;
+        }
+        let share = life.overlap(span).length() as f64 / life.length().max(1) as f64;
+        let part = |count: u64| (count as f64 * share).round() as u64;
+        CheckCounts { successful: part(self.successful), failed: part(self.failed) }
+    }
 }
 
 impl std::ops::AddAssign for CheckCounts {
@@ -30,75 +41,164 @@ impl std::ops::AddAssign for CheckCounts {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Hour {
-    /// Since 1970.
-    number: i64,
-    first: Moment,
-    last: Moment,
-    counts: CheckCounts,
+/// Runs of one hour, in eight bytes: a component has thousands of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Hour(u32, u32);
+
+impl Hour {
+    fn add(&mut self, counts: CheckCounts) {
+        let sum = |own: u32, more: u64| own.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+        *self = Hour(sum(self.0, counts.successful), sum(self.1, counts.failed));
+    }
+
+    fn counts(self) -> CheckCounts {
+        CheckCounts { successful: self.0.into(), failed: self.1.into() }
+    }
 }
 
-/// Runs by the hour, for the longest window that is asked for by name, and their sum since ever.
-#[derive(Clone, Debug, Default)]
+/// The number of a day or a month, and the runs of it that were successful and that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Row(i64, u64, u64);
+
+impl Row {
+    fn counts(self) -> CheckCounts {
+        CheckCounts { successful: self.1, failed: self.2 }
+    }
+}
+
+/// Runs by the hour for ninety days, by the day for two years, by the month before, and their sum
+/// since ever.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CheckHistory {
     all: CheckCounts,
+    /// When the last one was.
+    last: Option<Moment>,
+    /// The number of the first of `hours`.
+    first_hour: i64,
     hours: VecDeque<Hour>,
+    /// Oldest first; only those in which there were any.
+    days: Vec<Row>,
+    months: Vec<Row>,
 }
 
-const HOUR_MS: i64 = 3_600_000;
-/// Thirty days, and the hour that is under way.
-const HOURS: usize = 30 * 24 + 1;
+/// Ninety days, and the hour that is under way.
+const HOURS: i64 = DAYS_BY_HOUR * 24 + 1;
 
 impl CheckHistory {
     pub(crate) fn add(&mut self, at: Moment, counts: CheckCounts) {
         self.all += counts;
-        let number = at.0.div_euclid(HOUR_MS);
-        match self.hours.back_mut() {
-            Some(hour) if hour.number >= number => {
-                hour.counts += counts;
-                hour.last = hour.last.max(at);
+        self.last = self.last.max(Some(at));
+        let number = Grain::Hour.number(at);
+        if self.hours.is_empty() || number < self.first_hour {
+            // Before all that is known by the hour: the clock was wrong then, or is now.
+            self.hours.clear();
+            self.first_hour = number;
+            self.last = Some(at);
+        }
+        while number - self.first_hour >= HOURS {
+            if !self.roll_up_first_hour() {
+                self.first_hour = number;
             }
-            _ => self.hours.push_back(Hour { number, first: at, last: at, counts }),
         }
-        if self.hours.len() > HOURS {
-            self.hours.pop_front();
+        let index = usize::try_from(number - self.first_hour).unwrap_or(0);
+        while self.hours.len() <= index {
+            if self.hours.len() == self.hours.capacity() {
+                self.hours.reserve_exact((self.hours.len() / 4).clamp(4, 96));
+            }
+            self.hours.push_back(Hour::default());
         }
+        self.hours[index].add(counts);
+    }
+
+    /// Gives whether there was one.
+    fn roll_up_first_hour(&mut self) -> bool {
+        let Some(hour) = self.hours.pop_front() else { return false };
+        let day = Grain::Day.number(Grain::Hour.span(self.first_hour).from);
+        self.first_hour += 1;
+        if hour != Hour::default() {
+            add_to_last(&mut self.days, day, hour.counts());
+        }
+        while let Some(&first) = self.days.first().filter(|first| first.0 < day - DAYS_BY_DAY) {
+            self.days.remove(0);
+            let month = Grain::Month.number(Grain::Day.span(first.0).from);
+            add_to_last(&mut self.months, month, first.counts());
+        }
+        true
     }
 
     pub(crate) fn all(&self) -> CheckCounts {
         self.all
     }
 
-    /// Those in the span: exact where it cuts no hour in two, else in proportion.
+    /// Those in the span: exact where it cuts no hour in two, or no day or month where only those
+    /// are known; else in proportion.
     pub(crate) fn within(&self, span: Span) -> CheckCounts {
-        let mut sum = CheckCounts::default();
-        for hour in self.hours.iter().rev() {
-            if hour.last < span.from {
-                break;
+        let mut sum = self.hours_within(span);
+        let known_by_hour = Grain::Hour.span(self.first_hour).from;
+        if span.from < known_by_hour {
+            for (grain, rows) in [(Grain::Day, &self.days), (Grain::Month, &self.months)] {
+                for row in rows {
+                    let life = grain.span(row.0);
+                    let life = Span::new(life.from, life.to.min(known_by_hour));
+                    sum += row.counts().within(life, span);
+                }
             }
-            sum += hour.within(span);
         }
         sum
     }
+
+    fn hours_within(&self, span: Span) -> CheckCounts {
+        let mut sum = CheckCounts::default();
+        let Some(newest) = self.hours.len().checked_sub(1) else { return sum };
+        let index = |moment| {
+            let index = Grain::Hour.number(moment).saturating_sub(self.first_hour);
+            usize::try_from(index).unwrap_or(0).min(newest)
+        };
+        let (first, last) = (index(span.from), index(span.to));
+        for hour in self.hours.range(first + 1..last.max(first + 1)) {
+            sum += hour.counts();
+        }
+        sum += self.hours[first].counts().within(self.life(first), span);
+        if last > first {
+            sum += self.hours[last].counts().within(self.life(last), span);
+        }
+        sum
+    }
+
+    /// From when to when an hour's runs were: the newest hour is not over.
+    fn life(&self, index: usize) -> Span {
+        let number = self.first_hour + i64::try_from(index).unwrap_or(i64::MAX);
+        let hour = Grain::Hour.span(number);
+        match self.last.filter(|last| hour.contains(*last)) {
+            Some(last) => Span::new(hour.from, last),
+            None => hour,
+        }
+    }
+
+    /// Bytes beside its own size.
+    #[cfg(test)]
+    pub(crate) fn heap(&self) -> usize {
+        let rows = self.days.capacity() + self.months.capacity();
+        self.hours.capacity() * size_of::<Hour>() + rows * size_of::<Row>()
+    }
 }
 
-impl Hour {
-    fn within(&self, span: Span) -> CheckCounts {
-        if span.from <= self.first && self.last <= span.to {
-            return self.counts;
+fn add_to_last(rows: &mut Vec<Row>, number: i64, counts: CheckCounts) {
+    match rows.last_mut() {
+        Some(last) if last.0 == number => {
+            last.1 += counts.successful;
+            last.2 += counts.failed;
         }
-        let length = self.last.since(self.first).max(1) as f64;
-        let life = Span::new(self.first, self.last);
-        let share = life.overlap(span).length() as f64 / length;
-        let part = |count: u64| (count as f64 * share).round() as u64;
-        CheckCounts { successful: part(self.counts.successful), failed: part(self.counts.failed) }
+        _ => rows.push(Row(number, counts.successful, counts.failed)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::availability::grain::{DAY_MS, HOUR_MS};
+
+    const ONE: CheckCounts = CheckCounts { successful: 1, failed: 0 };
 
     #[test]
     fn whole_hours_are_exact_and_cut_ones_in_proportion() {
@@ -116,12 +216,34 @@ mod tests {
     }
 
     #[test]
-    fn it_keeps_thirty_days_and_never_forgets_the_sum() {
+    fn every_window_and_the_sum_stay_true_for_years_in_bounded_memory() {
         let mut history = CheckHistory::default();
-        for hour in 0..2_000 {
-            history.add(Moment(hour * HOUR_MS), CheckCounts { successful: 1, failed: 0 });
+        let hours = 24 * 365 * 5;
+        for hour in 0..hours {
+            history.add(Moment(hour * HOUR_MS), ONE);
+            if hour == 24 * 90 {
+                assert!(history.heap() <= 18 * 1_024, "{} bytes", history.heap());
+            }
         }
-        assert_eq!(history.hours.len(), HOURS);
-        assert_eq!(history.all().total(), 2_000);
+        assert_eq!(history.all().total() as i64, hours);
+        assert!(history.heap() <= 64 * 1_024, "{} bytes", history.heap());
+        let now = Moment(hours * HOUR_MS);
+        for days in [1, 30, 90, 91, 400, 730, 1_500, 1_824] {
+            let counted = history.within(Span::new(Moment(now.0 - days * DAY_MS), now)).total();
+            assert!((counted as i64 - days * 24).abs() <= 24, "{counted} in {days} days");
+        }
+        let exact = history.within(Span::new(Moment(now.0 - 60 * DAY_MS), now));
+        assert_eq!(exact.total(), 60 * 24);
+    }
+
+    #[test]
+    fn a_wrong_clock_loses_no_run_from_the_sum() {
+        let mut history = CheckHistory::default();
+        for moment in [0, 400 * DAY_MS, HOUR_MS, 5_000 * DAY_MS, 2 * HOUR_MS] {
+            history.add(Moment(moment), ONE);
+        }
+        assert_eq!(history.all().total(), 5);
+        let today = Span::new(Moment(0), Moment(3 * HOUR_MS));
+        assert!(history.within(today).total() >= 1, "of the latest run at least");
     }
 }

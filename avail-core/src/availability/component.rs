@@ -47,7 +47,7 @@ impl CheckSide {
             probe,
             schedule,
             hysteresis: Hysteresis::new(failures, successes),
-            track: Timeline::with_capacity(now, ComponentState::Unobserved, TRACK),
+            track: Timeline::forgetful(now, ComponentState::Unobserved, TRACK),
             status: HealthStatus::Unknown,
             last_started: None,
             last_completed: None,
@@ -131,7 +131,7 @@ struct NotClosed {
 
 impl BreakerSide {
     pub(crate) fn new(critical: bool, now: Moment) -> Self {
-        let track = Timeline::with_capacity(now, ComponentState::Up, TRACK);
+        let track = Timeline::forgetful(now, ComponentState::Up, TRACK);
         BreakerSide { critical, not_closed: BTreeMap::new(), track }
     }
 

@@ -240,6 +240,16 @@ impl IncidentLog {
         self.opened.get(component).copied().unwrap_or_default()
     }
 
+    /// The same of every component.
+    pub(crate) fn opened_by_component(&self) -> BTreeMap<Arc<str>, [u64; 3]> {
+        self.opened.iter().map(|(component, opened)| (component.clone(), *opened)).collect()
+    }
+
+    /// Says how many there ever were: more than those that are kept.
+    pub(crate) fn restore_opened(&mut self, opened: BTreeMap<Arc<str>, [u64; 3]>) {
+        self.opened.extend(opened);
+    }
+
     /// How many there ever were, by severity.
     pub(crate) fn opened(&self) -> [u64; 3] {
         let by_component = self.opened.values();

@@ -7,9 +7,11 @@
 //! | `incidents` | when incidents begin and end |
 //! | `critical` | which components the system's timeline has to look at |
 //! | `questions` | what the history tells, and what is asked |
+//! | `image` | what outlives the process |
 
 mod critical;
 mod fact;
+mod image;
 mod incidents;
 mod questions;
 
@@ -368,6 +370,9 @@ impl Ledger {
             track.set_from(to, state);
         };
         skip(&mut self.process);
+        for (at, state) in [(from, ComponentState::Unobserved), (to, self.process.last().1)] {
+            self.facts.push(Fact::State { component: Some(PROCESS.into()), at, state });
+        }
         let names: Vec<_> = self.present().map(|component| component.name.clone()).collect();
         for name in &names {
             let Some(component) = self.components.get_mut(name) else { continue };

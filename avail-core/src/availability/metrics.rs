@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::checks::CheckCounts;
-use super::moment::{Moment, Span, millis};
+use super::moment::{Moment, Span};
 use super::timeline::{ComponentState, Outage, Timeline, Totals};
 
 /// The time that figures are asked for: up to now, from some time ago.
@@ -135,10 +135,12 @@ impl AvailabilityMetrics {
 
         let in_window: Vec<_> =
             outages.iter().filter(|o| o.end > span.from && o.start < span.to).collect();
-        let incidents = in_window.len() as u64;
-        let mut repairs: Vec<f64> =
-            in_window.iter().filter(|o| !o.open).map(|o| o.down as f64 / 1000.0).collect();
-        repairs.sort_by(f64::total_cmp);
+        let incidents = in_window.iter().map(|outage| outage.count).sum();
+        let repaired = in_window.iter().filter(|outage| !outage.open);
+        let longest = repaired.clone().map(|outage| outage.longest).max();
+        let repairs: Vec<_> = repaired.map(|outage| (outage.down, outage.count)).collect();
+        let repaired_down: i64 = repairs.iter().map(|(down, _)| down).sum();
+        let repaired_count: u64 = repairs.iter().map(|(_, count)| count).sum();
         AvailabilityMetrics {
             uptime_seconds: up,
             downtime_seconds: down,
@@ -152,9 +154,9 @@ impl AvailabilityMetrics {
             failed_checks: checks.failed,
             mtbf: (incidents > 0).then(|| served / incidents as f64),
             mtbf_at_least: (incidents == 0 && served > 0.0).then_some(served),
-            mttr: ratio(repairs.iter().sum(), repairs.len() as f64),
+            mttr: ratio(repaired_down as f64 / 1000.0, repaired_count as f64),
             mttr_p50: median(&repairs),
-            mttr_max: repairs.last().copied(),
+            mttr_max: longest.map(|longest| longest as f64 / 1000.0),
             incidents,
             last_incident: outages.last().map(|o| o.start.to_datetime()),
             resolution_seconds: timeline.resolution_seconds(span.from),
@@ -221,14 +223,22 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
 
-/// Of a sorted list; the mean of the middle two where their number is even.
-fn median(sorted: &[f64]) -> Option<f64> {
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(sorted[middle]),
-        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-    }
+/// In seconds, of milliseconds that stand for so many outages each; the mean of the middle two where
+/// their number is even.
+fn median(repairs: &[(i64, u64)]) -> Option<f64> {
+    let seconds = |(down, count): (i64, u64)| down as f64 / 1000.0 / count.max(1) as f64;
+    let mut means: Vec<_> = repairs.iter().map(|&one| (seconds(one), one.1)).collect();
+    means.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let count: u64 = means.iter().map(|(_, count)| count).sum();
+    let at = |index: u64| {
+        let mut before = 0;
+        let found = means.iter().find(|(_, count)| {
+            before += count;
+            before > index
+        });
+        found.map(|(mean, _)| *mean)
+    };
+    Some(f64::midpoint(at(count.checked_sub(1)? / 2)?, at(count / 2)?))
 }
 
 /// How long after it came up a component that fails again is in the same incident.
@@ -236,7 +246,7 @@ pub(crate) const REOPEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The outages that a timeline shows, by the rule of [`REOPEN_WITHIN`].
 pub(crate) fn outages(timeline: &Timeline, now: Moment) -> Vec<Outage> {
-    timeline.outages(now, millis(REOPEN_WITHIN))
+    timeline.outages(now)
 }
 
 #[cfg(test)]
@@ -319,7 +329,8 @@ mod tests {
     #[test]
     fn the_median_of_repairs_is_the_middle() {
         assert_eq!(median(&[]), None);
-        assert_eq!(median(&[1.0, 2.0, 9.0]), Some(2.0));
-        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), Some(3.0));
+        assert_eq!(median(&[(9_000, 1), (1_000, 1), (2_000, 1)]), Some(2.0));
+        assert_eq!(median(&[(1_000, 1), (9_000, 1), (4_000, 1), (2_000, 1)]), Some(3.0));
+        assert_eq!(median(&[(9_000, 1), (6_000, 3), (1_000, 1)]), Some(2.0), "three of 2 s");
     }
 }

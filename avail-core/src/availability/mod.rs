@@ -7,17 +7,19 @@
 //! | `timeline` | what a component was, from when to when |
 //! | `metrics` | the figures of a window |
 //! | `incident` | incidents, opened and resolved |
+//! | `grain` | hours, days and months |
 //! | `checks` | how many runs there were, by the hour |
 //! | `component` | one component: its check, its breaker, its timeline |
 //! | `ledger` | all components, the system and the process |
 
 pub(crate) mod checks;
 pub(crate) mod component;
+mod grain;
 mod incident;
 pub(crate) mod ledger;
 mod metrics;
 mod moment;
-mod timeline;
+pub(crate) mod timeline;
 
 pub use self::incident::{Incident, Severity};
 pub use self::metrics::{AvailabilityMetrics, StateSeconds, Window};

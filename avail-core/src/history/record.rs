@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::availability::checks::CheckCounts;
+use crate::availability::checks::{CheckCounts, CheckHistory};
+use crate::availability::timeline::TimelineImage;
 use crate::availability::{ComponentState, Incident, Moment};
 
 /// The version of the format that is written.
@@ -38,8 +39,21 @@ pub(crate) enum Record {
     Incident { incident: Incident },
     /// Runs completed since the last such record.
     Checks { counts: BTreeMap<Arc<str>, CheckCounts> },
-    /// Records that were lost because the queue was full.
+    /// Records that were lost before this one: the queue was full, or the disk for too long.
     Gap { lost: u64 },
+    /// The first line of a snapshot: so many lines follow, which hold what was recorded up to this
+    /// line's `boot` and `seq`, the last of which were in that segment. Its `ts` is the last sign of
+    /// life, and `clean` whether that said that the process ended.
+    Snapshot { segment: u64, lines: u64, clean: bool },
+    /// In a snapshot: what a component, or without one the system, has been.
+    Past {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        component: Option<Arc<str>>,
+        timeline: TimelineImage,
+        checks: CheckHistory,
+    },
+    /// In a snapshot: how many incidents there ever were, by component: minor, major, critical.
+    IncidentsOpened { opened: BTreeMap<Arc<str>, [u64; 3]> },
 }
 
 impl Record {
@@ -48,8 +62,13 @@ impl Record {
         matches!(self, Record::Incident { .. } | Record::Stop | Record::Start { .. })
     }
 
-    /// Whether it may be dropped when the queue is full: what comes again does no harm.
+    /// Whether it is dropped before any other: it tells of no change.
     pub(crate) fn is_sample(&self) -> bool {
+        matches!(self, Record::Heartbeat | Record::Checks { .. })
+    }
+
+    /// Whether nothing is lost with it: the next one says the same.
+    pub(crate) fn comes_again(&self) -> bool {
         matches!(self, Record::Heartbeat)
     }
 }
@@ -99,9 +118,40 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded {
     if !has_valid_checksum(bytes) {
         return Decoded::Corrupt;
     }
-    match serde_json::from_slice::<Line>(bytes) {
+    let line = if tells_a_past(bytes) {
+        serde_json::from_slice::<PastLine>(bytes).map(Line::from)
+    } else {
+        serde_json::from_slice::<Line>(bytes)
+    };
+    match line {
         Ok(line) if line.v == VERSION => Decoded::Line(Box::new(line)),
         _ => Decoded::Unknown,
+    }
+}
+
+/// A line of a snapshot with a component's past, without the detour that serde makes for a tagged
+/// record: there is more in one of these than in a hundred others.
+#[derive(Deserialize)]
+struct PastLine {
+    v: u32,
+    ts: Moment,
+    seq: u64,
+    boot: Arc<str>,
+    component: Option<Arc<str>>,
+    timeline: TimelineImage,
+    checks: CheckHistory,
+}
+
+/// The type stands before everything that could be mistaken for it, but for the name of a boot.
+fn tells_a_past(bytes: &[u8]) -> bool {
+    const TYPE: &[u8] = b"\"type\":\"past\"";
+    bytes[..bytes.len().min(256)].windows(TYPE.len()).any(|window| window == TYPE)
+}
+
+impl From<PastLine> for Line {
+    fn from(line: PastLine) -> Self {
+        let PastLine { v, ts, seq, boot, component, timeline, checks } = line;
+        Line { v, ts, seq, boot, record: Record::Past { component, timeline, checks } }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::inner::{Inner, Terms};
@@ -14,9 +15,12 @@ use crate::breaker::fleet::MODE_VARIABLE;
 use crate::error::MonitorError;
 use crate::health::{HealthCheck, Probe, Schedule};
 use crate::history::RecoveryReport;
+use crate::history::disk::{OpenError, RealDisk};
+use crate::history::layout::Layout;
 use crate::history::record::Record;
 use crate::history::recovery::{Recovered, recover};
-use crate::history::writer::{OpenError, Store, Writer};
+use crate::history::store::Store;
+use crate::history::writer::Writer;
 use crate::registry::CircuitBreakerRegistry;
 use crate::scope::Scope;
 use crate::site;
@@ -28,6 +32,7 @@ pub struct AvailabilityMonitorBuilder {
     check_interval: Duration,
     history_file: Option<PathBuf>,
     history_required: bool,
+    history_max_bytes: u64,
     target: f64,
     checks: Vec<HealthCheck>,
     renames: Vec<(String, Arc<str>)>,
@@ -44,6 +49,7 @@ impl AvailabilityMonitorBuilder {
             check_interval: Duration::from_secs(30),
             history_file: None,
             history_required: true,
+            history_max_bytes: 4 << 20,
             target: 99.9,
             checks: Vec::new(),
             renames: Vec::new(),
@@ -62,16 +68,42 @@ impl AvailabilityMonitorBuilder {
     }
 
     /// Keeps the history in this file, and reads it back at the start. Default: in memory only.
+    ///
+    /// Each line is a JSON object with a checksum. Older lines move to files beside it, whose names
+    /// begin with its own (see [`history_max_bytes`](Self::history_max_bytes)); `….lock` keeps a
+    /// second process out. Incidents and the end of the process are on the disk before anything else
+    /// is written; the rest is at the latest when an incident is.
     pub fn history_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.history_file = Some(path.into());
         self
     }
 
     /// Whether a history file that can't be opened, or that another process uses, is an error.
-    /// Otherwise the monitor goes on in memory, and its component `history` is degraded. Default
-    /// true.
+    /// Otherwise the monitor goes on in memory, and its component `history` is degraded; what the
+    /// file holds is read if no other process writes it. Default true.
     pub fn history_required(mut self, required: bool) -> Self {
         self.history_required = required;
+        self
+    }
+
+    /// How large the history file may get, in bytes; default 4 MiB, at least 4 KiB.
+    ///
+    /// Then it is closed, as `….1`, `….2` and so on, and a new one begins. What the closed ones come
+    /// to is written to a snapshot: every change of the last 30 days (4,096 a component at most),
+    /// older time by the hour, by the day after 90 days and by the month after two years, and the
+    /// last 10,000 incidents. "All time" stays true through it. The latest two snapshots are kept,
+    /// and the files after the older of them: if one is damaged, the other and those say the same.
+    /// So neither the size of a history nor the time that it takes to read it back grows with age.
+    ///
+    /// ```
+    /// use avail_core::AvailabilityMonitor;
+    ///
+    /// let builder = AvailabilityMonitor::builder()
+    ///     .history_file("availability_history.jsonl")
+    ///     .history_max_bytes(16 << 20);
+    /// ```
+    pub fn history_max_bytes(mut self, bytes: u64) -> Self {
+        self.history_max_bytes = bytes.max(4_096);
         self
     }
 
@@ -205,18 +237,13 @@ impl AvailabilityMonitorBuilder {
 
     async fn open_history(&self) -> Result<History, MonitorError> {
         let Some(path) = self.history_file.clone() else { return Ok(History::none(None)) };
-        let opened = tokio::task::spawn_blocking(move || History::open(&path)).await;
-        let opened = opened.unwrap_or_else(|error| {
+        let (max_bytes, required) = (self.history_max_bytes, self.history_required);
+        let opened = move || History::open(&path, max_bytes, required);
+        let opened = tokio::task::spawn_blocking(opened).await;
+        opened.unwrap_or_else(|error| {
             let path = self.history_file.clone().unwrap_or_default();
             Err(MonitorError::History { path, source: std::io::Error::other(error) })
-        });
-        match opened {
-            Err(error) if !self.history_required => {
-                tracing::error!(%error, "going on without a history");
-                Ok(History::none(Some(error.to_string())))
-            }
-            opened => opened,
-        }
+        })
     }
 }
 
@@ -239,17 +266,33 @@ impl History {
         History { recovered: None, writer: Writer::none(error), boot: boot_id() }
     }
 
+    fn open(path: &Path, max_bytes: u64, required: bool) -> Result<Self, MonitorError> {
+        match Self::open_to_write(path, max_bytes) {
+            Err(error) if !required => {
+                tracing::error!(%error, "going on without a history");
+                let mut history = History::none(Some(error.to_string()));
+                if matches!(error, MonitorError::History { .. }) {
+                    history.recovered = recover(&RealDisk, &Layout::new(path)).ok();
+                }
+                Ok(history)
+            }
+            opened => opened,
+        }
+    }
+
     /// Locks it first, so that nothing is read which another process still writes.
-    fn open(path: &Path) -> Result<Self, MonitorError> {
+    fn open_to_write(path: &Path, max_bytes: u64) -> Result<Self, MonitorError> {
         let io = |source| MonitorError::History { path: path.to_owned(), source };
-        let store = Store::open(path).map_err(|error| match error {
+        let store = Store::open(Box::new(RealDisk), path, max_bytes);
+        let mut store = store.map_err(|error| match error {
             OpenError::Locked => MonitorError::HistoryInUse { path: path.to_owned() },
             OpenError::Io(source) => io(source),
         })?;
-        let recovered = recover(path).map_err(io)?;
+        let recovered = recover(store.disk(), store.layout()).map_err(io)?;
         let RecoveryReport { corrupt_records, torn_tail, .. } = recovered.report;
+        store.set_torn(torn_tail);
         let boot = boot_id();
-        let writer = Writer::start(store, boot.clone(), corrupt_records, torn_tail).map_err(io)?;
+        let writer = Writer::start(store, boot.clone(), corrupt_records).map_err(io)?;
         Ok(History { recovered: Some(recovered), writer, boot })
     }
 
@@ -261,10 +304,13 @@ impl History {
     }
 }
 
-/// Tells this run of the process from every other in the same history.
+/// Tells this monitor from every other that writes, or wrote, the same history.
 fn boot_id() -> Arc<str> {
+    static STARTED: AtomicU64 = AtomicU64::new(0);
     let now = chrono::Utc::now().timestamp_millis();
-    format!("{now:011x}-{:x}", std::process::id()).into()
+    // Relaxed: a number that guards no other memory.
+    let count = STARTED.fetch_add(1, Ordering::Relaxed);
+    format!("{now:011x}-{:x}-{count:x}", std::process::id()).into()
 }
 
 impl Inner {

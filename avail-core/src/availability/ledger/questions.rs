@@ -19,10 +19,7 @@ impl Ledger {
         at: Moment,
         state: ComponentState,
     ) {
-        match component {
-            None => self.system.set_from(at, state),
-            Some(name) => self.component(name, at).timeline.set_from(at, state),
-        };
+        self.timeline_of(component, at).set_from(at, state);
     }
 
     pub(crate) fn replay_incident(&mut self, incident: Incident) {

@@ -1,0 +1,120 @@
+//! What outlives the process: taken out of a ledger for a snapshot of the history, and put back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Ledger, PROCESS};
+use crate::availability::checks::CheckHistory;
+use crate::availability::component::Component;
+use crate::availability::incident::Incident;
+use crate::availability::timeline::{Timeline, TimelineImage};
+
+/// Whose timeline it is. `None`: the system's.
+pub(crate) type Whose = Option<Arc<str>>;
+
+impl Ledger {
+    /// How many [`pasts`](Self::pasts) there are.
+    pub(crate) fn past_count(&self) -> usize {
+        self.components.len() + 2
+    }
+
+    /// The past of the system, of the process, and of every component.
+    pub(crate) fn pasts(&self) -> impl Iterator<Item = (Whose, TimelineImage, CheckHistory)> {
+        let system = (None, (&self.system).into(), CheckHistory::default());
+        let process = (Some(PROCESS.into()), (&self.process).into(), CheckHistory::default());
+        let components = self.components.values().map(|component| {
+            let Component { name, timeline, checks, .. } = component;
+            (Some(name.clone()), timeline.into(), checks.clone())
+        });
+        [system, process].into_iter().chain(components)
+    }
+
+    /// Puts one of them back. Gives whether it could be.
+    pub(crate) fn restore_past(
+        &mut self,
+        whose: Option<&Arc<str>>,
+        timeline: TimelineImage,
+        checks: CheckHistory,
+    ) -> bool {
+        let Some(timeline) = timeline.restore() else { return false };
+        match whose {
+            None => self.system = timeline,
+            Some(name) if &**name == PROCESS => self.process = timeline,
+            Some(name) => {
+                let component = self.component(name, timeline.origin());
+                (component.timeline, component.checks) = (timeline, checks);
+            }
+        }
+        true
+    }
+
+    /// The incidents that are kept, in the order in which they are put back.
+    pub(crate) fn past_incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.iter()
+    }
+
+    /// How many incidents there ever were, by component and severity.
+    pub(crate) fn incidents_opened(&self) -> BTreeMap<Arc<str>, [u64; 3]> {
+        self.incidents.opened_by_component()
+    }
+
+    /// After the incidents themselves have been put back.
+    pub(crate) fn restore_incidents_opened(&mut self, opened: BTreeMap<Arc<str>, [u64; 3]>) {
+        self.incidents.restore_opened(opened);
+    }
+
+    /// Where a state that the history tells of belongs.
+    pub(super) fn timeline_of(
+        &mut self,
+        whose: Option<&Arc<str>>,
+        at: crate::availability::Moment,
+    ) -> &mut Timeline {
+        match whose {
+            None => &mut self.system,
+            Some(name) if &**name == PROCESS => &mut self.process,
+            Some(name) => &mut self.component(name, at).timeline,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::availability::checks::CheckCounts;
+    use crate::availability::component::{BreakerSide, CheckSide};
+    use crate::availability::{ComponentState, Moment};
+    use crate::health::Probe;
+
+    /// A component that has changed and been checked all the time.
+    fn busy(days: i64, every_minutes: i64) -> Component {
+        let mut component = Component::new("c".into(), Moment(0));
+        component.check = Some(CheckSide::new(true, Probe::Readiness, None, Moment(0)));
+        component.breaker = Some(BreakerSide::new(false, Moment(0)));
+        for minute in (0..days * 1_440).step_by(every_minutes as usize) {
+            let (at, state) = (Moment(minute * 60_000), ComponentState::ALL[minute as usize % 3]);
+            component.timeline.set_from(at, state);
+            if let (Some(check), Some(breaker)) = (&mut component.check, &mut component.breaker) {
+                check.track.set_from(at, state);
+                breaker.track.set_from(at, state);
+            }
+            component.checks.add(at, CheckCounts { successful: 1, failed: 1 });
+        }
+        component
+    }
+
+    fn bytes(component: &Component) -> usize {
+        let check = component.check.as_ref().map_or(0, |check| check.track.heap());
+        let breaker = component.breaker.as_ref().map_or(0, |breaker| breaker.track.heap());
+        let past = component.timeline.heap() + component.checks.heap();
+        size_of::<Component>() + check + breaker + past
+    }
+
+    #[test]
+    fn a_component_takes_four_kib_at_rest_and_sixty_four_with_ninety_days_of_history() {
+        assert!(bytes(&busy(0, 1)) <= 4 << 10, "{} bytes", bytes(&busy(0, 1)));
+        for every_minutes in [1, 7, 10, 31, 61, 601] {
+            let bytes = bytes(&busy(90, every_minutes));
+            assert!(bytes <= 64 << 10, "{bytes} bytes, a change every {every_minutes} min");
+        }
+    }
+}

@@ -24,7 +24,8 @@ pub mod tower;
 
 pub use self::availability::component::{LatencyHistogram, RunCounts};
 pub use self::availability::{
-    AvailabilityMetrics, ComponentState, Incident, Severity, StateSeconds, Window,
+    AlertSeverity, AvailabilityMetrics, BurnAlert, BurnRate, ComponentState, ErrorBudget, Incident,
+    Severity, Slo, StateSeconds, Window,
 };
 pub use self::breaker::{
     ActiveOverride, BreakerEvent, CallCounts, CallError, CancelFailure, Cause, CircuitBreaker,

@@ -1,4 +1,4 @@
-//! How many runs there were: exact since ever, by the hour for the windows.
+//! How many runs, or calls, there were: exact since ever, by the hour for the windows.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moment::{Moment, Span};
 
-/// Completed runs.
+/// Completed runs of a check, or calls through a breaker that said whether it works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CheckCounts {
     pub(crate) successful: u64,
@@ -21,6 +21,19 @@ impl CheckCounts {
     pub(crate) fn count(&mut self, success: bool) {
         if success { self.successful += 1 } else { self.failed += 1 }
     }
+
+    /// Successful ones of all, 0 to 1; `None` where there were none.
+    pub(crate) fn success_ratio(self) -> Option<f64> {
+        (self.total() > 0).then(|| self.successful as f64 / self.total() as f64)
+    }
+
+    /// What has come since `earlier`, a smaller count of the same.
+    pub(crate) fn since(self, earlier: CheckCounts) -> CheckCounts {
+        CheckCounts {
+            successful: self.successful.saturating_sub(earlier.successful),
+            failed: self.failed.saturating_sub(earlier.failed),
+        }
+    }
 }
 
 impl std::ops::AddAssign for CheckCounts {
@@ -30,16 +43,37 @@ impl std::ops::AddAssign for CheckCounts {
     }
 }
 
+impl std::iter::Sum for CheckCounts {
+    fn sum<I: Iterator<Item = CheckCounts>>(counts: I) -> Self {
+        counts.fold(CheckCounts::default(), |mut sum, one| {
+            sum += one;
+            sum
+        })
+    }
+}
+
+/// An hour in which something was counted. How much is what stands before the next one, less what
+/// stands before it: any window is one subtraction, however many hours it has.
 #[derive(Clone, Copy, Debug)]
 struct Hour {
     /// Since 1970.
     number: i64,
-    first: Moment,
-    last: Moment,
-    counts: CheckCounts,
+    /// Milliseconds from its beginning to the first that was counted, and to the last.
+    first: u32,
+    last: u32,
+    /// All that was counted before it.
+    before: CheckCounts,
 }
 
-/// Runs by the hour, for the longest window that is asked for by name, and their sum since ever.
+impl Hour {
+    fn life(&self) -> Span {
+        let begin = self.number.saturating_mul(HOUR_MS);
+        let at = |offset: u32| Moment(begin.saturating_add(offset.into()));
+        Span::new(at(self.first), at(self.last))
+    }
+}
+
+/// Counts by the hour, for the longest window that is asked for by name, and their sum since ever.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CheckHistory {
     all: CheckCounts,
@@ -52,15 +86,18 @@ const HOURS: usize = 30 * 24 + 1;
 
 impl CheckHistory {
     pub(crate) fn add(&mut self, at: Moment, counts: CheckCounts) {
-        self.all += counts;
         let number = at.0.div_euclid(HOUR_MS);
+        let offset = at.0.rem_euclid(HOUR_MS) as u32;
         match self.hours.back_mut() {
-            Some(hour) if hour.number >= number => {
-                hour.counts += counts;
-                hour.last = hour.last.max(at);
+            Some(hour) if hour.number == number => hour.last = hour.last.max(offset),
+            // One that comes late is of the hour that is under way.
+            Some(hour) if hour.number > number => {}
+            _ => {
+                let (first, last) = (offset, offset);
+                self.hours.push_back(Hour { number, first, last, before: self.all });
             }
-            _ => self.hours.push_back(Hour { number, first: at, last: at, counts }),
         }
+        self.all += counts;
         if self.hours.len() > HOURS {
             self.hours.pop_front();
         }
@@ -72,27 +109,34 @@ impl CheckHistory {
 
     /// Those in the span: exact where it cuts no hour in two, else in proportion.
     pub(crate) fn within(&self, span: Span) -> CheckCounts {
-        let mut sum = CheckCounts::default();
-        for hour in self.hours.iter().rev() {
-            if hour.last < span.from {
-                break;
-            }
-            sum += hour.within(span);
+        let first = self.hours.partition_point(|hour| hour.life().to < span.from);
+        let end = self.hours.partition_point(|hour| hour.life().from <= span.to);
+        let Some(last) = end.checked_sub(1).filter(|last| first <= *last) else {
+            return CheckCounts::default();
+        };
+        if first == last {
+            return self.part(first, span);
         }
+        let mut sum = self.before(last).since(self.before(first + 1));
+        sum += self.part(first, span);
+        sum += self.part(last, span);
         sum
     }
-}
 
-impl Hour {
-    fn within(&self, span: Span) -> CheckCounts {
-        if span.from <= self.first && self.last <= span.to {
-            return self.counts;
+    fn before(&self, hour: usize) -> CheckCounts {
+        self.hours.get(hour).map_or(self.all, |hour| hour.before)
+    }
+
+    /// What the span has of one hour.
+    fn part(&self, hour: usize, span: Span) -> CheckCounts {
+        let counts = self.before(hour + 1).since(self.before(hour));
+        let life = self.hours[hour].life();
+        if span.from <= life.from && life.to <= span.to {
+            return counts;
         }
-        let length = self.last.since(self.first).max(1) as f64;
-        let life = Span::new(self.first, self.last);
-        let share = life.overlap(span).length() as f64 / length;
+        let share = life.overlap(span).length() as f64 / life.length().max(1) as f64;
         let part = |count: u64| (count as f64 * share).round() as u64;
-        CheckCounts { successful: part(self.counts.successful), failed: part(self.counts.failed) }
+        CheckCounts { successful: part(counts.successful), failed: part(counts.failed) }
     }
 }
 
@@ -123,5 +167,42 @@ mod tests {
         }
         assert_eq!(history.hours.len(), HOURS);
         assert_eq!(history.all().total(), 2_000);
+    }
+
+    /// As it would be counted without sums: hour by hour.
+    fn one_by_one(runs: &[(i64, bool)], span: Span) -> CheckCounts {
+        let mut hours: std::collections::BTreeMap<i64, CheckHistory> = Default::default();
+        for &(at, success) in runs {
+            let mut counts = CheckCounts::default();
+            counts.count(success);
+            hours.entry(at / HOUR_MS).or_default().add(Moment(at), counts);
+        }
+        hours.values().map(|hour| hour.within(span)).sum()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn sums_over_many_hours_are_those_of_each(
+            gaps in proptest::collection::vec((0_i64..9_000_000, proptest::bool::ANY), 1..60),
+            from in -3_600_000_i64..100_000_000,
+            length in 0_i64..100_000_000,
+        ) {
+            let mut at = 0;
+            let timed = gaps.iter().map(|&(gap, success)| { at += gap; (at, success) });
+            let runs: Vec<_> = timed.collect();
+            let mut history = CheckHistory::default();
+            for &(at, success) in &runs {
+                let mut counts = CheckCounts::default();
+                counts.count(success);
+                history.add(Moment(at), counts);
+            }
+            let span = Span::new(Moment(from), Moment(from + length));
+            proptest::prop_assert_eq!(history.within(span), one_by_one(&runs, span));
+        }
+    }
+
+    #[test]
+    fn an_hour_costs_32_bytes() {
+        assert_eq!(size_of::<Hour>(), 32);
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::checks::{CheckCounts, CheckHistory};
 use super::moment::{Moment, Span};
+use super::slo::Objective;
 use super::timeline::{ComponentState, Timeline, overlay};
 use crate::breaker::CircuitState;
 use crate::health::hysteresis::{Decision, Hysteresis};
@@ -289,6 +290,11 @@ pub(crate) struct Component {
     pub(crate) checks: CheckHistory,
     /// Runs that the history has not been told of.
     pub(crate) untold: CheckCounts,
+    /// Calls through its breakers, counted as runs are.
+    pub(crate) calls: CheckHistory,
+    pub(crate) untold_calls: CheckCounts,
+    /// What its check declares; `None` where it has none.
+    pub(crate) objective: Option<Objective>,
     pub(crate) runs: RunCounts,
     pub(crate) latency: LatencyHistogram,
     pub(crate) last_run: Option<HealthCheckResult>,
@@ -308,6 +314,9 @@ impl Component {
             shown_since: now,
             checks: CheckHistory::default(),
             untold: CheckCounts::default(),
+            calls: CheckHistory::default(),
+            untold_calls: CheckCounts::default(),
+            objective: None,
             runs: RunCounts::default(),
             latency: LatencyHistogram::default(),
             last_run: None,

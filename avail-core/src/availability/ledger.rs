@@ -7,10 +7,12 @@
 //! | `incidents` | when incidents begin and end |
 //! | `critical` | which components the system's timeline has to look at |
 //! | `questions` | what the history tells, and what is asked |
+//! | `promises` | objectives, and the calls through breakers |
 
 mod critical;
 mod fact;
 mod incidents;
+mod promises;
 mod questions;
 
 use std::collections::{BTreeMap, BTreeSet};

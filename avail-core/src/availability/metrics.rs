@@ -70,6 +70,8 @@ impl fmt::Display for Window {
 /// - availability = (U + G) / (U + G + D). Maintenance and unobserved time are on neither side.
 /// - coverage = (U + G + D) / (window − M): how much of the window anybody looked at.
 /// - MTBF = (U + G) / outages; MTTR = the mean down time of the outages that ended in the window.
+/// - success ratio = good calls / (good + bad calls), through the component's circuit breakers. It is
+///   another figure than the availability, by requests and not by time, and the two are never mixed.
 ///
 /// Where every outage lies in the window, availability = MTBF / (MTBF + MTTR): the steady-state
 /// availability of IEC 60050-192, with observed time for operating time.
@@ -103,6 +105,8 @@ pub struct AvailabilityMetrics {
     /// Mean time to recovery, in seconds: the mean down time of the outages that ended in the
     /// window. `None` if none did.
     pub mttr: Option<f64>,
+    /// Of how many outages that is the mean.
+    pub mttr_count: u64,
     /// The median of the same.
     pub mttr_p50: Option<f64>,
     /// The longest of the same.
@@ -111,15 +115,29 @@ pub struct AvailabilityMetrics {
     pub incidents: u64,
     /// When the latest outage up to now began, in the window or before it.
     pub last_incident: Option<DateTime<Utc>>,
+    /// Calls through the component's circuit breakers that succeeded.
+    pub successful_calls: u64,
+    /// Those that failed: by an error, a panic, the breaker's timeout, or given up late. Calls that
+    /// were rejected, ignored or given up early say nothing of the component.
+    pub failed_calls: u64,
+    /// Successful calls of both, 0 to 1; `None` where there were none.
+    pub success_ratio: Option<f64>,
     /// How coarse the window's beginning is, in seconds; 0 where it is exact.
     pub resolution_seconds: f64,
+}
+
+/// What was counted in a window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) checks: CheckCounts,
+    pub(crate) calls: CheckCounts,
 }
 
 impl AvailabilityMetrics {
     pub(crate) fn of(
         timeline: &Timeline,
         outages: &[Outage],
-        checks: CheckCounts,
+        counted: Counted,
         span: Span,
     ) -> Self {
         let totals = timeline.totals(span);
@@ -129,8 +147,7 @@ impl AvailabilityMetrics {
         let maintenance = seconds(ComponentState::Maintenance);
         let served = up + degraded;
         // In whole milliseconds, so that the parts of a window are never more than the whole.
-        let observed = [ComponentState::Up, ComponentState::Degraded, ComponentState::Down];
-        let observed: i64 = observed.into_iter().map(|state| totals.of(state)).sum();
+        let observed = totals.observed();
         let accountable = span.length() - totals.of(ComponentState::Maintenance);
 
         let in_window: Vec<_> =
@@ -147,16 +164,20 @@ impl AvailabilityMetrics {
             maintenance_seconds: maintenance,
             availability_percentage: ratio(served, served + down).map(|share| share * 100.0),
             coverage: ratio(observed as f64, accountable as f64).unwrap_or(0.0),
-            total_checks: checks.total(),
-            successful_checks: checks.successful,
-            failed_checks: checks.failed,
+            total_checks: counted.checks.total(),
+            successful_checks: counted.checks.successful,
+            failed_checks: counted.checks.failed,
             mtbf: (incidents > 0).then(|| served / incidents as f64),
             mtbf_at_least: (incidents == 0 && served > 0.0).then_some(served),
             mttr: ratio(repairs.iter().sum(), repairs.len() as f64),
+            mttr_count: repairs.len() as u64,
             mttr_p50: median(&repairs),
             mttr_max: repairs.last().copied(),
             incidents,
             last_incident: outages.last().map(|o| o.start.to_datetime()),
+            successful_calls: counted.calls.successful,
+            failed_calls: counted.calls.failed,
+            success_ratio: counted.calls.success_ratio(),
             resolution_seconds: timeline.resolution_seconds(span.from),
         }
     }
@@ -169,8 +190,11 @@ impl AvailabilityMetrics {
     /// The percentage with three decimals, cut off and never rounded up: `99.999` for 99.9999, and
     /// `n/a` where nothing was observed.
     pub fn percentage_text(&self) -> String {
-        match self.availability_percentage {
-            Some(percentage) => format!("{:.3}", (percentage * 1000.0).floor() / 1000.0),
+        // In whole milliseconds: what is exactly 99.9 must not be cut off to 99.899.
+        let millis = |seconds: f64| (seconds * 1000.0).round() as u128;
+        let served = millis(self.uptime_seconds) + millis(self.degraded_seconds);
+        match (served * 100_000).checked_div(served + millis(self.downtime_seconds)) {
+            Some(thousandths) => format!("{}.{:03}", thousandths / 1000, thousandths % 1000),
             None => "n/a".into(),
         }
     }
@@ -256,7 +280,7 @@ mod tests {
         let now = Moment(to * 1000);
         let outages = outages(timeline, now);
         let span = Span::new(Moment(from * 1000), now);
-        AvailabilityMetrics::of(timeline, &outages, CheckCounts::default(), span)
+        AvailabilityMetrics::of(timeline, &outages, Counted::default(), span)
     }
 
     #[test]
@@ -299,8 +323,8 @@ mod tests {
                 timeline.set_from(Moment(up), Down);
                 let now = Moment(up + down);
                 let span = Span::new(Moment(0), now);
-                let checks = CheckCounts::default();
-                let metrics = AvailabilityMetrics::of(&timeline, &[], checks, span);
+                let counted = Counted::default();
+                let metrics = AvailabilityMetrics::of(&timeline, &[], counted, span);
                 assert_eq!(metrics.coverage, 1.0, "{up} ms up, {down} ms down");
             }
         }
@@ -314,6 +338,30 @@ mod tests {
         let metrics = metrics(&timeline, 0, 315_360_000);
         assert!(metrics.availability_percentage < Some(100.0));
         assert_eq!(metrics.percentage_text(), "99.999");
+    }
+
+    #[test]
+    fn a_percentage_is_cut_off_and_an_exact_one_is_shown_as_it_is() {
+        for thousandths in 0..=100_000_i64 {
+            let mut timeline = line(&[(0, Up)]);
+            timeline.set_from(Moment(thousandths), Down);
+            let span = Span::new(Moment(0), Moment(100_000));
+            let metrics = AvailabilityMetrics::of(&timeline, &[], Counted::default(), span);
+            let expected = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+            assert_eq!(metrics.percentage_text(), expected);
+        }
+    }
+
+    #[test]
+    fn the_mean_repair_stands_beside_how_many_there_were() {
+        let timeline =
+            line(&[(0, Up), (100, Down), (110, Up), (300, Down), (330, Up), (500, Down)]);
+        let all = metrics(&timeline, 0, 600);
+        assert_eq!((all.incidents, all.mttr_count), (3, 2), "the last one goes on");
+        assert_eq!((all.mttr, all.mttr_p50, all.mttr_max), (Some(20.0), Some(20.0), Some(30.0)));
+        let late = metrics(&timeline, 320, 600);
+        assert_eq!((late.incidents, late.mttr_count), (2, 1));
+        assert_eq!(late.mttr, Some(30.0), "also what lies before the window");
     }
 
     #[test]

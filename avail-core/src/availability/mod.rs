@@ -6,8 +6,9 @@
 //! | `moment` | wall-clock time in milliseconds |
 //! | `timeline` | what a component was, from when to when |
 //! | `metrics` | the figures of a window |
+//! | `slo` | objectives, error budgets and how fast they burn |
 //! | `incident` | incidents, opened and resolved |
-//! | `checks` | how many runs there were, by the hour |
+//! | `checks` | how many runs and calls there were, by the hour |
 //! | `component` | one component: its check, its breaker, its timeline |
 //! | `ledger` | all components, the system and the process |
 
@@ -17,10 +18,12 @@ mod incident;
 pub(crate) mod ledger;
 mod metrics;
 mod moment;
+pub(crate) mod slo;
 mod timeline;
 
 pub use self::incident::{Incident, Severity};
 pub use self::metrics::{AvailabilityMetrics, StateSeconds, Window};
+pub use self::slo::{AlertSeverity, BurnAlert, BurnRate, ErrorBudget, Slo};
 pub use self::timeline::ComponentState;
 
 pub(crate) use self::moment::Moment;

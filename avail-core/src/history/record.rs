@@ -38,6 +38,8 @@ pub(crate) enum Record {
     Incident { incident: Incident },
     /// Runs completed since the last such record.
     Checks { counts: BTreeMap<Arc<str>, CheckCounts> },
+    /// Calls through breakers that ended since the last such record.
+    Calls { counts: BTreeMap<Arc<str>, CheckCounts> },
     /// Records that were lost because the queue was full.
     Gap { lost: u64 },
 }

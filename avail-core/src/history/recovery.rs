@@ -164,6 +164,11 @@ impl Past {
                     ledger.replay_checks(&name, line.ts, counts);
                 }
             }
+            Record::Calls { counts } => {
+                for (name, counts) in counts {
+                    ledger.replay_calls(&name, line.ts, counts);
+                }
+            }
             Record::Start { .. } | Record::Heartbeat | Record::Stop | Record::Gap { .. } => {}
         }
     }

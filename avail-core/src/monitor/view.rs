@@ -72,15 +72,20 @@ fn component(component: &Component) -> ComponentStatus {
 pub(super) fn snapshot(inner: &Inner) -> Snapshot {
     // Before the lock: what a breaker shows is its own, and costs a lock of its own.
     let breakers = inner.registry.all_metrics();
+    inner.count_calls();
     inner.with_ledger(|ledger, now| {
-        inner.join_breakers(ledger, now);
+        let target = inner.terms.target;
         let counts = Counted::of(ledger, now);
         Snapshot {
             status: status_of(inner, ledger, now),
-            target: inner.terms.target,
+            target,
             availability: ledger.system_metrics(Window::ALL, now),
+            slo: ledger.system_slo(target, now),
             state_seconds: ledger.system_seconds(now),
-            components: ledger.present().map(|one| figures(ledger, one, &counts, now)).collect(),
+            components: ledger
+                .present()
+                .map(|one| figures(ledger, one, &counts, target, now))
+                .collect(),
             incidents: counts.all,
             breakers,
             mode: inner.registry.mode(),
@@ -93,11 +98,13 @@ fn figures(
     ledger: &Ledger,
     component: &Component,
     counted: &Counted,
+    target: f64,
     now: Moment,
 ) -> ComponentSnapshot {
     ComponentSnapshot {
         name: component.name.clone(),
         availability: ledger.figures_of(component, Window::ALL, now),
+        slo: Ledger::slo_of(component, target, now),
         state_seconds: StateSeconds::of(component.timeline.life(component.final_until(now))),
         runs: component.runs,
         latency: component.latency.clone(),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CheckTerms, Ledger, PROCESS};
-use crate::availability::checks::CheckCounts;
+use crate::availability::checks::{CheckCounts, CheckHistory};
 use crate::availability::component::Component;
 use crate::availability::incident::{Incident, IncidentLog};
-use crate::availability::metrics::{self, AvailabilityMetrics, StateSeconds, Window};
+use crate::availability::metrics::{self, AvailabilityMetrics, Counted, StateSeconds, Window};
 use crate::availability::moment::{Moment, Span};
 use crate::availability::timeline::{ComponentState, Timeline};
 
@@ -89,18 +89,19 @@ impl Ledger {
         let outages = metrics::outages(&self.system, now);
         windows.map(|window| {
             let span = window.span(self.system.origin(), now);
-            let mut checks = CheckCounts::default();
+            let mut all = Counted::default();
             for component in self.components.values() {
-                checks += counts(component, window, span);
+                let Counted { checks, calls } = counted(component, window, span);
+                all.checks += checks;
+                all.calls += calls;
             }
-            AvailabilityMetrics::of(&self.system, &outages, checks, span)
+            AvailabilityMetrics::of(&self.system, &outages, all, span)
         })
     }
 
     pub(crate) fn system_percentage(&self, window: Window, now: Moment) -> Option<f64> {
         let span = window.span(self.system.origin(), now);
-        AvailabilityMetrics::of(&self.system, &[], CheckCounts::default(), span)
-            .availability_percentage
+        AvailabilityMetrics::of(&self.system, &[], Counted::default(), span).availability_percentage
     }
 
     /// The system's time up to where nothing can change it any more.
@@ -118,9 +119,17 @@ impl Ledger {
         now: Moment,
     ) -> Option<[AvailabilityMetrics; N]> {
         if name == PROCESS {
-            return Some(figures(&self.process, |_, _| CheckCounts::default(), windows, now));
+            return Some(self.process_metrics(windows, now));
         }
         Some(self.figures_of(self.components.get(name)?, windows, now))
+    }
+
+    pub(super) fn process_metrics<const N: usize>(
+        &self,
+        windows: [Window; N],
+        now: Moment,
+    ) -> [AvailabilityMetrics; N] {
+        figures(&self.process, |_, _| Counted::default(), windows, now)
     }
 
     pub(crate) fn figures_of<const N: usize>(
@@ -129,8 +138,8 @@ impl Ledger {
         windows: [Window; N],
         now: Moment,
     ) -> [AvailabilityMetrics; N] {
-        let checks = |window, span| counts(component, window, span);
-        figures(&component.timeline, checks, windows, now)
+        let counted = |window, span| counted(component, window, span);
+        figures(&component.timeline, counted, windows, now)
     }
 
     /// Incidents with their duration up to now, oldest first.
@@ -162,19 +171,23 @@ impl Ledger {
     }
 }
 
-fn counts(component: &Component, window: Window, span: Span) -> CheckCounts {
-    if window == Window::ALL_TIME { component.checks.all() } else { component.checks.within(span) }
+fn counted(component: &Component, window: Window, span: Span) -> Counted {
+    let within = |history: &CheckHistory| match window {
+        Window::ALL_TIME => history.all(),
+        _ => history.within(span),
+    };
+    Counted { checks: within(&component.checks), calls: within(&component.calls) }
 }
 
 fn figures<const N: usize>(
     timeline: &Timeline,
-    checks: impl Fn(Window, Span) -> CheckCounts,
+    counted: impl Fn(Window, Span) -> Counted,
     windows: [Window; N],
     now: Moment,
 ) -> [AvailabilityMetrics; N] {
     let outages = metrics::outages(timeline, now);
     windows.map(|window| {
         let span = window.span(timeline.origin(), now);
-        AvailabilityMetrics::of(timeline, &outages, checks(window, span), span)
+        AvailabilityMetrics::of(timeline, &outages, counted(window, span), span)
     })
 }

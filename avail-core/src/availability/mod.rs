@@ -6,6 +6,7 @@
 //! | `moment` | wall-clock time in milliseconds |
 //! | `timeline` | what a component was, from when to when |
 //! | `metrics` | the figures of a window |
+//! | `report` | the figures of a window, for a person |
 //! | `slo` | objectives, error budgets and how fast they burn |
 //! | `incident` | incidents, opened and resolved |
 //! | `checks` | how many runs and calls there were, by the hour |
@@ -18,11 +19,13 @@ mod incident;
 pub(crate) mod ledger;
 mod metrics;
 mod moment;
+pub(crate) mod report;
 pub(crate) mod slo;
 mod timeline;
 
 pub use self::incident::{Incident, Severity};
 pub use self::metrics::{AvailabilityMetrics, StateSeconds, Window};
+pub use self::report::{AvailabilityReport, ReportEntry};
 pub use self::slo::{AlertSeverity, BurnAlert, BurnRate, ErrorBudget, Slo};
 pub use self::timeline::ComponentState;
 

@@ -34,7 +34,7 @@ pub use self::status::{
 };
 pub(crate) use crate::availability::ledger::PROCESS;
 
-use crate::availability::{AvailabilityMetrics, Incident, Slo, Window};
+use crate::availability::{AvailabilityMetrics, AvailabilityReport, Incident, Slo, Window};
 use crate::error::MonitorError;
 use crate::health::runner::run_here;
 use crate::health::{HealthCheck, HealthCheckResult, IntoHealth};
@@ -198,6 +198,27 @@ impl AvailabilityMonitor {
     pub fn component_slo(&self, name: &str) -> Option<Slo> {
         let target = self.target();
         self.inner.with_ledger(|ledger, now| ledger.component_slo(name, target, now))
+    }
+
+    /// The figures of a window, with every incident and objective counted in: serialisable, and
+    /// written with `{}` two tables of plain text.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use avail_core::{AvailabilityMonitor, Window};
+    ///
+    /// let monitor = AvailabilityMonitor::builder().start().await?;
+    /// monitor.check_health("cache", || async { true }).await;
+    /// let report = monitor.report(Window::DAYS_7);
+    /// println!("{report}"); // for a ticket
+    /// let json = serde_json::to_string(&report)?; // for a program
+    /// # assert!(report.component("cache").is_some() && json.contains("mtbf"));
+    /// # Ok(()) }
+    /// ```
+    pub fn report(&self, window: Window) -> AvailabilityReport {
+        self.inner.count_calls();
+        let target = self.target();
+        self.inner.with_ledger(|ledger, now| ledger.report(window, target, now))
     }
 
     /// The latest results of checks, newest first: at most `limit`, and at most the last 256.

@@ -1,4 +1,4 @@
-//! Objectives, and the calls through breakers that stand beside them.
+//! Objectives, the calls through breakers that stand beside them, and the report of all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::{Ledger, PROCESS};
 use crate::availability::checks::CheckCounts;
 use crate::availability::component::Component;
+use crate::availability::metrics::Window;
 use crate::availability::moment::Moment;
+use crate::availability::report::{AvailabilityReport, ReportEntry};
 use crate::availability::slo::{Objective, Slo};
 
 impl Ledger {
@@ -31,8 +33,40 @@ impl Ledger {
     }
 
     pub(crate) fn slo_of(component: &Component, target: f64, now: Moment) -> Slo {
-        let objective = component.objective.unwrap_or(Objective::of_target(target));
+        let objective = component.objective.unwrap_or_else(|| Objective::of_target(target));
         Slo::of(objective, &component.timeline, now)
+    }
+
+    /// The system, the process, and each component that is looked at, or was in the window.
+    pub(crate) fn report(&self, window: Window, target: f64, now: Moment) -> AvailabilityReport {
+        let [metrics] = self.system_metrics([window], now);
+        let slo = self.system_slo(target, now);
+        let system = ReportEntry { name: "".into(), critical: true, metrics, slo };
+        let [metrics] = self.process_metrics([window], now);
+        let slo = Slo::of(Objective::of_target(target), &self.process, now);
+        let process = ReportEntry { name: PROCESS.into(), critical: true, metrics, slo };
+        let components = self.components.values().filter_map(|component| {
+            let entry = self.entry(component, window, target, now);
+            (component.is_present() || entry.was_observed()).then_some(entry)
+        });
+        let mut components: Vec<_> = components.chain([process]).collect();
+        components.sort_by(|a, b| a.name.cmp(&b.name));
+        let span = window.span(self.system.origin(), now);
+        let [from, to] = [span.from, span.to].map(Moment::to_datetime);
+        AvailabilityReport { window, from, to, system, components }
+    }
+
+    fn entry(
+        &self,
+        component: &Component,
+        window: Window,
+        target: f64,
+        now: Moment,
+    ) -> ReportEntry {
+        let [metrics] = self.figures_of(component, [window], now);
+        let slo = Self::slo_of(component, target, now);
+        let critical = component.is_critical();
+        ReportEntry { name: component.name.clone(), critical, metrics, slo }
     }
 
     /// So many calls have ended since the last time.

@@ -66,6 +66,9 @@ impl CheckSide {
     ) -> (Moment, Decision, Option<Moment>) {
         let began = Moment::from(run.timestamp);
         let started = self.last_started.map_or(began, |last| began.max(last)).min(now);
+        if self.was_silent_until(started) {
+            self.hysteresis.break_off();
+        }
         self.last_started = Some(started);
         self.last_completed = Some(now);
         let success = run.status.is_up();
@@ -103,6 +106,13 @@ impl CheckSide {
         self.status = HealthStatus::Unknown;
         self.hysteresis.break_off();
         self.track.set_from(since, ComponentState::Unobserved);
+    }
+
+    /// Whether nobody had looked for so long, when a run began, that it goes on with no streak: also
+    /// of one that has decided nothing yet.
+    fn was_silent_until(&self, started: Moment) -> bool {
+        let completed = self.last_completed.zip(self.schedule);
+        completed.is_some_and(|(last, schedule)| started >= last.after(schedule.stale_after()))
     }
 
     /// Since when nobody has looked, if that is too long and not yet shown.

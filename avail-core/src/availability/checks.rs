@@ -110,7 +110,12 @@ impl CheckHistory {
     /// Those in the span: exact where it cuts no hour in two, else in proportion.
     pub(crate) fn within(&self, span: Span) -> CheckCounts {
         let first = self.hours.partition_point(|hour| hour.life().to < span.from);
-        let end = self.hours.partition_point(|hour| hour.life().from <= span.to);
+        // Nearly always a span reaches up to now.
+        let all = self.hours.back().is_some_and(|hour| hour.life().from <= span.to);
+        let end = match all {
+            true => self.hours.len(),
+            false => self.hours.partition_point(|hour| hour.life().from <= span.to),
+        };
         let Some(last) = end.checked_sub(1).filter(|last| first <= *last) else {
             return CheckCounts::default();
         };

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::checks::CheckCounts;
 use super::moment::{Moment, Span, millis};
+use super::repairs::Repairs;
 use super::timeline::{ComponentState, Outage, Timeline, Totals};
 
 /// The time that figures are asked for: up to now, from some time ago.
@@ -134,51 +135,60 @@ pub(crate) struct Counted {
 }
 
 impl AvailabilityMetrics {
-    pub(crate) fn of(
+    /// A timeline in each window up to `now`; `counted` says what was counted in it.
+    pub(crate) fn in_windows<const N: usize>(
         timeline: &Timeline,
-        outages: &[Outage],
-        counted: Counted,
-        span: Span,
-    ) -> Self {
-        let totals = timeline.totals(span);
+        windows: [Window; N],
+        counted: impl Fn(Window, Span) -> Counted,
+        now: Moment,
+    ) -> [Self; N] {
+        let outages = outages(timeline, now);
+        let spans = windows.map(|window| window.span(timeline.origin(), now));
+        let totals = timeline.totals_since(spans.map(|span| span.from), now);
+        std::array::from_fn(|index| {
+            let span = spans[index];
+            let counted = counted(windows[index], span);
+            AvailabilityMetrics {
+                resolution_seconds: timeline.resolution_seconds(span.from),
+                ..Self::of(totals[index], &outages, counted, span)
+            }
+        })
+    }
+
+    fn of(totals: Totals, outages: &[Outage], counted: Counted, span: Span) -> Self {
         let seconds = |state| totals.of(state) as f64 / 1000.0;
         let (up, degraded) = (seconds(ComponentState::Up), seconds(ComponentState::Degraded));
-        let down = seconds(ComponentState::Down);
-        let maintenance = seconds(ComponentState::Maintenance);
         let served = up + degraded;
         // In whole milliseconds, so that the parts of a window are never more than the whole.
-        let observed = totals.observed();
         let accountable = span.length() - totals.of(ComponentState::Maintenance);
 
-        let in_window: Vec<_> =
-            outages.iter().filter(|o| o.end > span.from && o.start < span.to).collect();
+        // One ends before the next begins.
+        let in_window = &outages[outages.partition_point(|outage| outage.end <= span.from)..];
         let incidents = in_window.len() as u64;
-        let mut repairs: Vec<f64> =
-            in_window.iter().filter(|o| !o.open).map(|o| o.down as f64 / 1000.0).collect();
-        repairs.sort_by(f64::total_cmp);
+        let repairs = Repairs::of(in_window);
         AvailabilityMetrics {
             uptime_seconds: up,
-            downtime_seconds: down,
+            downtime_seconds: seconds(ComponentState::Down),
             degraded_seconds: degraded,
             unobserved_seconds: seconds(ComponentState::Unobserved),
-            maintenance_seconds: maintenance,
-            availability_percentage: ratio(served, served + down).map(|share| share * 100.0),
-            coverage: ratio(observed as f64, accountable as f64).unwrap_or(0.0),
+            maintenance_seconds: seconds(ComponentState::Maintenance),
+            availability_percentage: percentage(totals),
+            coverage: ratio(totals.observed() as f64, accountable as f64).unwrap_or(0.0),
             total_checks: counted.checks.total(),
             successful_checks: counted.checks.successful,
             failed_checks: counted.checks.failed,
             mtbf: (incidents > 0).then(|| served / incidents as f64),
             mtbf_at_least: (incidents == 0 && served > 0.0).then_some(served),
-            mttr: ratio(repairs.iter().sum(), repairs.len() as f64),
-            mttr_count: repairs.len() as u64,
-            mttr_p50: median(&repairs),
-            mttr_max: repairs.last().copied(),
+            mttr: repairs.mean,
+            mttr_count: repairs.count,
+            mttr_p50: repairs.median,
+            mttr_max: repairs.longest,
             incidents,
-            last_incident: outages.last().map(|o| o.start.to_datetime()),
+            last_incident: outages.last().map(|outage| outage.start.to_datetime()),
             successful_calls: counted.calls.successful,
             failed_calls: counted.calls.failed,
             success_ratio: counted.calls.success_ratio(),
-            resolution_seconds: timeline.resolution_seconds(span.from),
+            resolution_seconds: 0.0,
         }
     }
 
@@ -245,21 +255,18 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
 
-/// Of a sorted list; the mean of the middle two where their number is even.
-fn median(sorted: &[f64]) -> Option<f64> {
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(sorted[middle]),
-        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-    }
+/// 100 · (U + G) / (U + G + D); `None` where nothing was observed.
+pub(crate) fn percentage(totals: Totals) -> Option<f64> {
+    let observed = totals.observed();
+    let served = observed - totals.of(ComponentState::Down);
+    ratio(served as f64, observed as f64).map(|share| share * 100.0)
 }
 
 /// How long after it came up a component that fails again is in the same incident.
 pub(crate) const REOPEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The outages that a timeline shows, by the rule of [`REOPEN_WITHIN`].
-pub(crate) fn outages(timeline: &Timeline, now: Moment) -> Vec<Outage> {
+fn outages(timeline: &Timeline, now: Moment) -> Vec<Outage> {
     timeline.outages(now, millis(REOPEN_WITHIN))
 }
 
@@ -276,11 +283,15 @@ mod tests {
         timeline
     }
 
+    fn of_millis(timeline: &Timeline, from: i64, to: i64) -> AvailabilityMetrics {
+        let window = Window::last(Duration::from_millis((to - from) as u64));
+        let counted = |_, _| Counted::default();
+        let [metrics] = AvailabilityMetrics::in_windows(timeline, [window], counted, Moment(to));
+        metrics
+    }
+
     fn metrics(timeline: &Timeline, from: i64, to: i64) -> AvailabilityMetrics {
-        let now = Moment(to * 1000);
-        let outages = outages(timeline, now);
-        let span = Span::new(Moment(from * 1000), now);
-        AvailabilityMetrics::of(timeline, &outages, Counted::default(), span)
+        of_millis(timeline, from * 1000, to * 1000)
     }
 
     #[test]
@@ -321,10 +332,7 @@ mod tests {
             for down in 1..200 {
                 let mut timeline = line(&[(0, Up)]);
                 timeline.set_from(Moment(up), Down);
-                let now = Moment(up + down);
-                let span = Span::new(Moment(0), now);
-                let counted = Counted::default();
-                let metrics = AvailabilityMetrics::of(&timeline, &[], counted, span);
+                let metrics = of_millis(&timeline, 0, up + down);
                 assert_eq!(metrics.coverage, 1.0, "{up} ms up, {down} ms down");
             }
         }
@@ -345,8 +353,7 @@ mod tests {
         for thousandths in 0..=100_000_i64 {
             let mut timeline = line(&[(0, Up)]);
             timeline.set_from(Moment(thousandths), Down);
-            let span = Span::new(Moment(0), Moment(100_000));
-            let metrics = AvailabilityMetrics::of(&timeline, &[], Counted::default(), span);
+            let metrics = of_millis(&timeline, 0, 100_000);
             let expected = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
             assert_eq!(metrics.percentage_text(), expected);
         }
@@ -362,12 +369,5 @@ mod tests {
         let late = metrics(&timeline, 320, 600);
         assert_eq!((late.incidents, late.mttr_count), (2, 1));
         assert_eq!(late.mttr, Some(30.0), "also what lies before the window");
-    }
-
-    #[test]
-    fn the_median_of_repairs_is_the_middle() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[1.0, 2.0, 9.0]), Some(2.0));
-        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), Some(3.0));
     }
 }

@@ -6,6 +6,7 @@
 //! | `moment` | wall-clock time in milliseconds |
 //! | `timeline` | what a component was, from when to when |
 //! | `metrics` | the figures of a window |
+//! | `repairs` | how long outages took |
 //! | `report` | the figures of a window, for a person |
 //! | `slo` | objectives, error budgets and how fast they burn |
 //! | `incident` | incidents, opened and resolved |
@@ -15,10 +16,11 @@
 
 pub(crate) mod checks;
 pub(crate) mod component;
-mod incident;
+pub(crate) mod incident;
 pub(crate) mod ledger;
 mod metrics;
 mod moment;
+mod repairs;
 pub(crate) mod report;
 pub(crate) mod slo;
 mod timeline;

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::metrics::Window;
 use super::moment::{Moment, Span};
 use super::timeline::{ComponentState, Timeline, Totals};
 
@@ -166,17 +165,20 @@ const RULES: [(AlertSeverity, f64, &str, &str); 4] = [
 impl Slo {
     pub(crate) fn of(objective: Objective, timeline: &Timeline, now: Moment) -> Self {
         let allowed = objective.allowed();
-        let share = |length: Duration| {
-            let span = Window::last(length).span(now, now);
-            Share::of(timeline.totals(span), span)
-        };
-        let burn_rates = WINDOWS.map(|(window, seconds)| {
-            let share = share(Duration::from_secs(seconds));
+        let begin = |length| now.before(length);
+        let [b1, b2, b3, b4, b5, b6, b7] =
+            WINDOWS.map(|(_, seconds)| begin(Duration::from_secs(seconds)));
+        let begins = [b1, b2, b3, b4, b5, b6, b7, begin(objective.window)];
+        let totals = timeline.totals_since(begins, now);
+        let share = |index: usize| Share::of(totals[index], Span::new(begins[index], now));
+        let burn_rates = std::array::from_fn(|index| {
+            let (window, _) = WINDOWS[index];
+            let share = share(index);
             let rate = share.down_ratio().filter(|_| allowed > 0.0).map(|down| down / allowed);
             BurnRate { window, rate, coverage: share.coverage() }
         });
         let alerts = RULES.map(|rule| BurnAlert::of(rule, &burn_rates));
-        let whole = share(objective.window);
+        let whole = share(WINDOWS.len());
         Slo {
             objective: objective.percent,
             window_seconds: objective.window.as_secs_f64(),

@@ -5,6 +5,7 @@
 //! had been true for a while. Changes beyond a fixed number are folded, oldest first, into a sum,
 //! so that a timeline is bounded and its total stays exact.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -222,9 +223,43 @@ impl Timeline {
         totals
     }
 
+    /// The same for several spans that begin at each of `begins` and end at `until`, in one walk
+    /// back over the changes.
+    pub(crate) fn totals_since<const N: usize>(
+        &self,
+        begins: [Moment; N],
+        until: Moment,
+    ) -> [Totals; N] {
+        let mut latest_first: [usize; N] = std::array::from_fn(|index| index);
+        latest_first.sort_unstable_by_key(|&index| Reverse(begins[index]));
+        let mut waiting = latest_first.into_iter().peekable();
+        let mut totals = [Totals::default(); N];
+        let (mut sum, mut end) = (Totals::default(), until);
+        for &(from, state) in self.changes.iter().rev() {
+            while let Some(index) = waiting.next_if(|&index| begins[index] >= from) {
+                totals[index] = sum;
+                totals[index].add(state, end.since(begins[index]).max(0));
+            }
+            if waiting.peek().is_none() {
+                return totals;
+            }
+            if from < end {
+                sum.add(state, end.since(from));
+                end = from;
+            }
+        }
+        // What is left begins before the first change that is kept.
+        for index in waiting {
+            totals[index] = self.totals(Span::new(begins[index], end));
+            totals[index] += sum;
+        }
+        totals
+    }
+
     /// Milliseconds of each state from its origin to `until`.
     pub(crate) fn life(&self, until: Moment) -> Totals {
-        self.totals(Span::new(self.origin, until))
+        let [life] = self.totals_since([self.origin], until);
+        life
     }
 
     /// How coarse an answer for a span that begins at `from` is: seconds, 0 where it is exact.
@@ -377,6 +412,27 @@ mod tests {
         assert!(line.resolution_seconds(at(50)) > 0.0);
         assert_eq!(line.resolution_seconds(at(0)), 0.0);
         assert_eq!(line.totals(span(30, 100)).sum(), 70_000);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn one_walk_back_gives_what_each_span_gives_by_itself(
+            changes in proptest::collection::vec((1_i64..50, 0_usize..5), 0..40),
+            begins in proptest::array::uniform5(-100_i64..2_000),
+            tail in 0_i64..300,
+        ) {
+            let mut line = Timeline::with_capacity(at(0), Unobserved, 16);
+            let mut second = 0;
+            for (gap, state) in changes {
+                second += gap;
+                line.set_from(at(second), ComponentState::ALL[state]);
+            }
+            // Also an end before the last changes, and beginnings after the end.
+            let until = at((second + 100 - tail).max(0));
+            let begins = begins.map(at);
+            let each = begins.map(|from| line.totals(Span::new(from, until)));
+            proptest::prop_assert_eq!(line.totals_since(begins, until), each);
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What a monitor shows, worked out from the ledger in one go.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::inner::Inner;
 use super::status::{ComponentSnapshot, ComponentStatus, IncidentTotals, Snapshot, SystemStatus};
 use crate::availability::component::Component;
+use crate::availability::incident::IncidentLog;
 use crate::availability::ledger::Ledger;
 use crate::availability::{Incident, Moment, StateSeconds, Window};
 use crate::health::{HealthStatus, Probe};
@@ -97,7 +97,7 @@ pub(super) fn snapshot(inner: &Inner) -> Snapshot {
 fn figures(
     ledger: &Ledger,
     component: &Component,
-    counted: &Counted,
+    counted: &Counted<'_>,
     target: f64,
     now: Moment,
 ) -> ComponentSnapshot {
@@ -113,33 +113,43 @@ fn figures(
 }
 
 /// Incidents counted in one walk over them, for the system and for each component.
-struct Counted {
+struct Counted<'a> {
+    log: &'a IncidentLog,
     all: IncidentTotals,
-    by_component: HashMap<Arc<str>, IncidentTotals>,
+    /// Of those that have one that is recent or not over.
+    by_component: HashMap<&'a str, IncidentTotals>,
 }
 
-impl Counted {
-    fn of(ledger: &Ledger, now: Moment) -> Self {
+impl<'a> Counted<'a> {
+    fn of(ledger: &'a Ledger, now: Moment) -> Self {
         let log = ledger.incident_log();
         let [day, week] = [Window::HOURS_24, Window::DAYS_7].map(|window| window.span(now, now));
         let mut all = IncidentTotals::ever(log.opened());
-        let mut by_component: HashMap<Arc<str>, IncidentTotals> = HashMap::new();
+        let mut by_component: HashMap<&str, IncidentTotals> = HashMap::new();
         for incident in log.iter() {
-            let name = &incident.component;
-            let own = by_component
-                .entry(name.clone())
-                .or_insert_with(|| IncidentTotals::ever(log.opened_of(name)));
+            let [in_day, in_week] = [day, week].map(|span| incident.overlaps(span));
+            if incident.resolved && !in_week {
+                continue;
+            }
+            let own = by_component.entry(&incident.component).or_default();
             for totals in [&mut all, own] {
                 totals.active += usize::from(!incident.resolved);
-                totals.total_24h += usize::from(incident.overlaps(day));
-                totals.total_7d += usize::from(incident.overlaps(week));
+                totals.total_24h += usize::from(in_day);
+                totals.total_7d += usize::from(in_week);
             }
         }
-        Counted { all, by_component }
+        Counted { log, all, by_component }
     }
 
     fn totals(&self, component: &str) -> IncidentTotals {
-        self.by_component.get(component).copied().unwrap_or_default()
+        let recent = self.by_component.get(component).copied().unwrap_or_default();
+        let ever = IncidentTotals::ever(self.log.opened_of(component));
+        IncidentTotals {
+            active: recent.active,
+            total_24h: recent.total_24h,
+            total_7d: recent.total_7d,
+            ..ever
+        }
     }
 }
 

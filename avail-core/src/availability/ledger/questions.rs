@@ -9,7 +9,7 @@ use crate::availability::component::Component;
 use crate::availability::incident::{Incident, IncidentLog};
 use crate::availability::metrics::{self, AvailabilityMetrics, Counted, StateSeconds, Window};
 use crate::availability::moment::{Moment, Span};
-use crate::availability::timeline::{ComponentState, Timeline};
+use crate::availability::timeline::ComponentState;
 
 /// What the history tells, one record at a time.
 impl Ledger {
@@ -86,22 +86,20 @@ impl Ledger {
         windows: [Window; N],
         now: Moment,
     ) -> [AvailabilityMetrics; N] {
-        let outages = metrics::outages(&self.system, now);
-        windows.map(|window| {
-            let span = window.span(self.system.origin(), now);
+        let counted = |window, span| {
             let mut all = Counted::default();
             for component in self.components.values() {
                 let Counted { checks, calls } = counted(component, window, span);
                 all.checks += checks;
                 all.calls += calls;
             }
-            AvailabilityMetrics::of(&self.system, &outages, all, span)
-        })
+            all
+        };
+        AvailabilityMetrics::in_windows(&self.system, windows, counted, now)
     }
 
     pub(crate) fn system_percentage(&self, window: Window, now: Moment) -> Option<f64> {
-        let span = window.span(self.system.origin(), now);
-        AvailabilityMetrics::of(&self.system, &[], Counted::default(), span).availability_percentage
+        metrics::percentage(self.system.totals(window.span(self.system.origin(), now)))
     }
 
     /// The system's time up to where nothing can change it any more.
@@ -129,7 +127,7 @@ impl Ledger {
         windows: [Window; N],
         now: Moment,
     ) -> [AvailabilityMetrics; N] {
-        figures(&self.process, |_, _| Counted::default(), windows, now)
+        AvailabilityMetrics::in_windows(&self.process, windows, |_, _| Counted::default(), now)
     }
 
     pub(crate) fn figures_of<const N: usize>(
@@ -139,7 +137,7 @@ impl Ledger {
         now: Moment,
     ) -> [AvailabilityMetrics; N] {
         let counted = |window, span| counted(component, window, span);
-        figures(&component.timeline, counted, windows, now)
+        AvailabilityMetrics::in_windows(&component.timeline, windows, counted, now)
     }
 
     /// Incidents with their duration up to now, oldest first.
@@ -177,17 +175,4 @@ fn counted(component: &Component, window: Window, span: Span) -> Counted {
         _ => history.within(span),
     };
     Counted { checks: within(&component.checks), calls: within(&component.calls) }
-}
-
-fn figures<const N: usize>(
-    timeline: &Timeline,
-    counted: impl Fn(Window, Span) -> Counted,
-    windows: [Window; N],
-    now: Moment,
-) -> [AvailabilityMetrics; N] {
-    let outages = metrics::outages(timeline, now);
-    windows.map(|window| {
-        let span = window.span(timeline.origin(), now);
-        AvailabilityMetrics::of(timeline, &outages, counted(window, span), span)
-    })
 }

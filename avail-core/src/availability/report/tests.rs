@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::availability::checks::CheckCounts;
-use crate::availability::metrics::{Counted, outages};
+use crate::availability::metrics::Counted;
 use crate::availability::moment::Moment;
 use crate::availability::slo::Objective;
 use crate::availability::timeline::{ComponentState, Timeline};
@@ -15,9 +15,8 @@ fn entry(name: &str, changes: &[(i64, ComponentState)], counted: Counted) -> Rep
         timeline.set_from(Moment(at), state);
     }
     let now = Moment(DAY);
-    let outages = outages(&timeline, now);
-    let metrics =
-        AvailabilityMetrics::of(&timeline, &outages, counted, Window::HOURS_24.span(now, now));
+    let day = [Window::HOURS_24];
+    let [metrics] = AvailabilityMetrics::in_windows(&timeline, day, |_, _| counted, now);
     let slo = Slo::of(Objective::of_target(99.9), &timeline, now);
     ReportEntry { name: name.into(), critical: true, metrics, slo }
 }

@@ -109,7 +109,7 @@ impl CheckHistory {
 
     /// Those in the span: exact where it cuts no hour in two, else in proportion.
     pub(crate) fn within(&self, span: Span) -> CheckCounts {
-        let first = self.hours.partition_point(|hour| hour.life().to < span.from);
+        let first = self.first_since(span.from);
         // Nearly always a span reaches up to now.
         let all = self.hours.back().is_some_and(|hour| hour.life().from <= span.to);
         let end = match all {
@@ -126,6 +126,21 @@ impl CheckHistory {
         sum += self.part(first, span);
         sum += self.part(last, span);
         sum
+    }
+
+    /// The first hour that has anything from `moment` on. Where no hour is missing, it is found
+    /// without a search: what is searched is seldom in the cache.
+    fn first_since(&self, moment: Moment) -> usize {
+        let number = moment.0.div_euclid(HOUR_MS);
+        let Some(last) = self.hours.back() else { return 0 };
+        let from_end = usize::try_from(last.number.saturating_sub(number)).unwrap_or(0);
+        // No hour before this one can be it: each is one later than the one before, at least.
+        let least = self.hours.len().saturating_sub(from_end.saturating_add(1));
+        match self.hours.get(least) {
+            Some(hour) if hour.number == number => least + usize::from(hour.life().to < moment),
+            Some(hour) if least == 0 && hour.number > number => 0,
+            _ => self.hours.partition_point(|hour| hour.life().to < moment),
+        }
     }
 
     fn before(&self, hour: usize) -> CheckCounts {

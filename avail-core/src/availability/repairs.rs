@@ -19,12 +19,11 @@ impl Repairs {
         let mut millis: Vec<i64> = over.map(|outage| outage.down).collect();
         let Some(longest) = millis.iter().max().copied() else { return Repairs::default() };
         let sum: i64 = millis.iter().sum();
-        let seconds = |millis: f64| Some(millis / 1000.0);
         Repairs {
             count: millis.len() as u64,
-            mean: seconds(sum as f64 / millis.len() as f64),
-            median: seconds(median(&mut millis)),
-            longest: seconds(longest as f64),
+            mean: Some(sum as f64 / 1000.0 / millis.len() as f64),
+            median: Some(median(&mut millis) / 1000.0),
+            longest: Some(longest as f64 / 1000.0),
         }
     }
 }

@@ -125,6 +125,8 @@ pub(crate) struct Outage {
 pub(crate) struct Timeline {
     origin: Moment,
     folded: Totals,
+    /// From its origin to the last change, what is folded included: its life is one addition.
+    settled: Totals,
     changes: VecDeque<(Moment, ComponentState)>,
     capacity: usize,
 }
@@ -139,7 +141,8 @@ impl Timeline {
 
     pub(crate) fn with_capacity(origin: Moment, state: ComponentState, capacity: usize) -> Self {
         let changes = VecDeque::from([(origin, state)]);
-        Timeline { origin, folded: Totals::default(), changes, capacity: capacity.max(2) }
+        let (folded, settled) = (Totals::default(), Totals::default());
+        Timeline { origin, folded, settled, changes, capacity: capacity.max(2) }
     }
 
     /// Where it begins.
@@ -158,6 +161,9 @@ impl Timeline {
 
     /// What it was; unobserved before its origin.
     pub(crate) fn at(&self, moment: Moment) -> ComponentState {
+        if self.last().0 <= moment {
+            return self.last().1;
+        }
         let after = self.changes.partition_point(|change| change.0 <= moment);
         match after.checked_sub(1) {
             Some(index) => self.changes[index].1,
@@ -177,13 +183,17 @@ impl Timeline {
             return false;
         }
         while self.changes.len() > 1 && self.last().0 >= at {
+            let (end, _) = self.last();
             self.changes.pop_back();
+            let (from, was) = self.last();
+            self.settled.add(was, from.since(end));
         }
         let (last_at, last) = self.last();
         if last_at >= at {
             self.changes.clear();
             self.changes.push_back((at, state));
         } else if last != state {
+            self.settled.add(last, at.since(last_at));
             self.changes.push_back((at, state));
         }
         self.fold();
@@ -240,25 +250,36 @@ impl Timeline {
                 totals[index] = sum;
                 totals[index].add(state, end.since(begins[index]).max(0));
             }
-            if waiting.peek().is_none() {
-                return totals;
+            if waiting.peek().is_none_or(|&index| begins[index] <= self.origin) {
+                break;
             }
             if from < end {
                 sum.add(state, end.since(from));
                 end = from;
             }
         }
-        // What is left begins before the first change that is kept.
+        // What is left holds all of its life, or begins before the first change that is kept.
         for index in waiting {
-            totals[index] = self.totals(Span::new(begins[index], end));
-            totals[index] += sum;
+            let begin = begins[index];
+            if begin <= self.origin {
+                totals[index] = self.life(until);
+                totals[index].add(ComponentState::Unobserved, self.origin.since(begin));
+            } else {
+                totals[index] = self.totals(Span::new(begin, end));
+                totals[index] += sum;
+            }
         }
         totals
     }
 
     /// Milliseconds of each state from its origin to `until`.
     pub(crate) fn life(&self, until: Moment) -> Totals {
-        let [life] = self.totals_since([self.origin], until);
+        let (last_at, last) = self.last();
+        if until < last_at {
+            return self.totals(Span::new(self.origin, until));
+        }
+        let mut life = self.settled;
+        life.add(last, until.since(last_at));
         life
     }
 
@@ -277,7 +298,12 @@ impl Timeline {
     pub(crate) fn outages(&self, now: Moment, reopen_within: i64) -> Vec<Outage> {
         let mut outages: Vec<Outage> = Vec::new();
         let mut served = 0;
-        for (span, state) in self.spans(Span::new(self.first_exact(), now)) {
+        let ends = self.changes.iter().skip(1).map(|change| change.0).chain([Moment::MAX]);
+        for (&(from, state), end) in self.changes.iter().zip(ends) {
+            if from >= now {
+                break;
+            }
+            let span = Span::new(from, end.min(now));
             match state {
                 ComponentState::Down => {
                     match outages.last_mut() {
@@ -417,14 +443,15 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn one_walk_back_gives_what_each_span_gives_by_itself(
-            changes in proptest::collection::vec((1_i64..50, 0_usize..5), 0..40),
+            // Also what is decided late, and replaces what was said since.
+            changes in proptest::collection::vec((-30_i64..50, 0_usize..5), 0..40),
             begins in proptest::array::uniform5(-100_i64..2_000),
             tail in 0_i64..300,
         ) {
             let mut line = Timeline::with_capacity(at(0), Unobserved, 16);
             let mut second = 0;
             for (gap, state) in changes {
-                second += gap;
+                second = (second + gap).max(0);
                 line.set_from(at(second), ComponentState::ALL[state]);
             }
             // Also an end before the last changes, and beginnings after the end.

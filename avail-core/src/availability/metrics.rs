@@ -1,15 +1,16 @@
 //! The figures of a window of time.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::checks::CheckCounts;
-use super::moment::{Moment, Span, millis};
-use super::repairs::Repairs;
-use super::timeline::{ComponentState, Outage, Timeline, Totals};
+use super::moment::{Moment, Span};
+use super::outages::Outages;
+use super::timeline::{ComponentState, Timeline, Totals};
 
 /// The time that figures are asked for: up to now, from some time ago.
 ///
@@ -134,38 +135,43 @@ pub(crate) struct Counted {
     pub(crate) calls: CheckCounts,
 }
 
+impl AddAssign for Counted {
+    fn add_assign(&mut self, other: Counted) {
+        self.checks += other.checks;
+        self.calls += other.calls;
+    }
+}
+
 impl AvailabilityMetrics {
-    /// A timeline in each window up to `now`; `counted` says what was counted in it.
+    /// A timeline in each window up to `now`, and what was counted in it.
     pub(crate) fn in_windows<const N: usize>(
         timeline: &Timeline,
         windows: [Window; N],
-        counted: impl Fn(Window, Span) -> Counted,
+        counted: [Counted; N],
         now: Moment,
     ) -> [Self; N] {
-        let outages = outages(timeline, now);
+        let outages = timeline.outages(now);
         let spans = windows.map(|window| window.span(timeline.origin(), now));
         let totals = timeline.totals_since(spans.map(|span| span.from), now);
         std::array::from_fn(|index| {
             let span = spans[index];
-            let counted = counted(windows[index], span);
             AvailabilityMetrics {
                 resolution_seconds: timeline.resolution_seconds(span.from),
-                ..Self::of(totals[index], &outages, counted, span)
+                ..Self::of(totals[index], &outages, counted[index], span)
             }
         })
     }
 
-    fn of(totals: Totals, outages: &[Outage], counted: Counted, span: Span) -> Self {
+    fn of(totals: Totals, outages: &Outages, counted: Counted, span: Span) -> Self {
         let seconds = |state| totals.of(state) as f64 / 1000.0;
         let (up, degraded) = (seconds(ComponentState::Up), seconds(ComponentState::Degraded));
         let served = up + degraded;
         // In whole milliseconds, so that the parts of a window are never more than the whole.
         let accountable = span.length() - totals.of(ComponentState::Maintenance);
 
-        // One ends before the next begins.
-        let in_window = &outages[outages.partition_point(|outage| outage.end <= span.from)..];
+        let in_window = outages.since(span.from);
         let incidents = in_window.len() as u64;
-        let repairs = Repairs::of(in_window);
+        let repairs = outages.repairs(in_window);
         AvailabilityMetrics {
             uptime_seconds: up,
             downtime_seconds: seconds(ComponentState::Down),
@@ -184,12 +190,22 @@ impl AvailabilityMetrics {
             mttr_p50: repairs.median,
             mttr_max: repairs.longest,
             incidents,
-            last_incident: outages.last().map(|outage| outage.start.to_datetime()),
+            last_incident: outages.list.last().map(|outage| outage.start.to_datetime()),
             successful_calls: counted.calls.successful,
             failed_calls: counted.calls.failed,
             success_ratio: counted.calls.success_ratio(),
             resolution_seconds: 0.0,
         }
+    }
+
+    /// What was counted in it.
+    pub(crate) fn counted(&self) -> Counted {
+        let [checks, calls] = [
+            (self.successful_checks, self.failed_checks),
+            (self.successful_calls, self.failed_calls),
+        ]
+        .map(|(successful, failed)| CheckCounts { successful, failed });
+        Counted { checks, calls }
     }
 
     /// Whether the percentage is at least `target`; `None` where nothing was observed.
@@ -262,14 +278,6 @@ pub(crate) fn percentage(totals: Totals) -> Option<f64> {
     ratio(served as f64, observed as f64).map(|share| share * 100.0)
 }
 
-/// How long after it came up a component that fails again is in the same incident.
-pub(crate) const REOPEN_WITHIN: Duration = Duration::from_secs(60);
-
-/// The outages that a timeline shows, by the rule of [`REOPEN_WITHIN`].
-fn outages(timeline: &Timeline, now: Moment) -> Vec<Outage> {
-    timeline.outages(now, millis(REOPEN_WITHIN))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::timeline::ComponentState::{Degraded, Down, Maintenance, Unobserved, Up};
@@ -285,7 +293,7 @@ mod tests {
 
     fn of_millis(timeline: &Timeline, from: i64, to: i64) -> AvailabilityMetrics {
         let window = Window::last(Duration::from_millis((to - from) as u64));
-        let counted = |_, _| Counted::default();
+        let counted = [Counted::default()];
         let [metrics] = AvailabilityMetrics::in_windows(timeline, [window], counted, Moment(to));
         metrics
     }

@@ -6,9 +6,9 @@
 //! | `moment` | wall-clock time in milliseconds |
 //! | `timeline` | what a component was, from when to when |
 //! | `metrics` | the figures of a window |
-//! | `repairs` | how long outages took |
 //! | `report` | the figures of a window, for a person |
 //! | `slo` | objectives, error budgets and how fast they burn |
+//! | `outages` | when a timeline was down, and how long that took |
 //! | `incident` | incidents, opened and resolved |
 //! | `checks` | how many runs and calls there were, by the hour |
 //! | `component` | one component: its check, its breaker, its timeline |
@@ -20,7 +20,7 @@ pub(crate) mod incident;
 pub(crate) mod ledger;
 mod metrics;
 mod moment;
-mod repairs;
+mod outages;
 pub(crate) mod report;
 pub(crate) mod slo;
 mod timeline;

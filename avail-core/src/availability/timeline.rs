@@ -5,6 +5,8 @@
 //! had been true for a while. Changes beyond a fixed number are folded, oldest first, into a sum,
 //! so that a timeline is bounded and its total stays exact.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,6 +14,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::moment::{Moment, Span};
+use super::outages::Outages;
 
 /// What wall-clock time is counted as: each moment of a component's life is exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,18 +111,6 @@ impl std::ops::AddAssign for Totals {
     }
 }
 
-/// A time during which a component was down, and gaps that don't end it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Outage {
-    pub(crate) start: Moment,
-    /// The end of its last down time; the end of the timeline where `open`.
-    pub(crate) end: Moment,
-    /// Milliseconds of down time, gaps excluded.
-    pub(crate) down: i64,
-    /// Whether the component has not come up since.
-    pub(crate) open: bool,
-}
-
 /// See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct Timeline {
@@ -128,6 +119,8 @@ pub(crate) struct Timeline {
     /// From its origin to the last change, what is folded included: its life is one addition.
     settled: Totals,
     changes: VecDeque<(Moment, ComponentState)>,
+    /// Up to the last change, once they have been asked for.
+    outages: OnceCell<Outages>,
     capacity: usize,
 }
 
@@ -141,8 +134,8 @@ impl Timeline {
 
     pub(crate) fn with_capacity(origin: Moment, state: ComponentState, capacity: usize) -> Self {
         let changes = VecDeque::from([(origin, state)]);
-        let (folded, settled) = (Totals::default(), Totals::default());
-        Timeline { origin, folded, settled, changes, capacity: capacity.max(2) }
+        let (folded, settled, outages) = Default::default();
+        Timeline { origin, folded, settled, changes, outages, capacity: capacity.max(2) }
     }
 
     /// Where it begins.
@@ -182,6 +175,7 @@ impl Timeline {
         if self.last().0 <= at && self.last().1 == state {
             return false;
         }
+        self.outages.take();
         while self.changes.len() > 1 && self.last().0 >= at {
             let (end, _) = self.last();
             self.changes.pop_back();
@@ -293,48 +287,23 @@ impl Timeline {
         }
     }
 
-    /// Every outage up to `now`, oldest first. Down times are one outage where what lies between
-    /// them is shorter than `reopen_within`, or never served.
-    pub(crate) fn outages(&self, now: Moment, reopen_within: i64) -> Vec<Outage> {
-        let mut outages: Vec<Outage> = Vec::new();
-        let mut served = 0;
-        let ends = self.changes.iter().skip(1).map(|change| change.0).chain([Moment::MAX]);
-        for (&(from, state), end) in self.changes.iter().zip(ends) {
-            if from >= now {
-                break;
-            }
-            let span = Span::new(from, end.min(now));
-            match state {
-                ComponentState::Down => {
-                    match outages.last_mut() {
-                        Some(last) if span.from.since(last.end) <= reopen_within || served == 0 => {
-                            last.down += span.length();
-                            last.end = span.to;
-                            last.open = true;
-                        }
-                        _ => outages.push(Outage {
-                            start: span.from,
-                            end: span.to,
-                            down: span.length(),
-                            open: true,
-                        }),
-                    }
-                    served = 0;
-                }
-                state if state.serves() => {
-                    served += span.length();
-                    if let Some(last) = outages.last_mut() {
-                        last.open = false;
-                    }
-                }
-                _ => {}
-            }
+    /// Every outage up to `now`.
+    pub(crate) fn outages(&self, now: Moment) -> Cow<'_, Outages> {
+        let (last_at, last) = self.last();
+        if now <= last_at {
+            let before = self.changes.iter().take_while(|change| change.0 < now);
+            return Cow::Owned(Outages::of(before, now, self.at(now)));
         }
-        // One that ends at this very moment has no span of its own yet.
-        if let Some(last) = outages.last_mut().filter(|_| self.at(now).serves()) {
-            last.open = false;
+        let settled = self.outages.get_or_init(|| Outages::of(self.changes.iter(), last_at, last));
+        if last != ComponentState::Down {
+            return Cow::Borrowed(settled);
         }
-        outages
+        let mut outages = settled.clone();
+        if let Some(open) = outages.list.last_mut() {
+            open.down += now.since(last_at);
+            open.end = now;
+        }
+        Cow::Owned(outages)
     }
 }
 
@@ -374,6 +343,7 @@ pub(crate) fn overlay(
 
 #[cfg(test)]
 mod tests {
+    use super::super::outages::Outage;
     use super::ComponentState::{Degraded, Down, Maintenance, Unobserved, Up};
     use super::*;
 
@@ -460,6 +430,26 @@ mod tests {
             let each = begins.map(|from| line.totals(Span::new(from, until)));
             proptest::prop_assert_eq!(line.totals_since(begins, until), each);
         }
+
+        #[test]
+        fn outages_that_are_kept_are_those_that_would_be_found_anew(
+            changes in proptest::collection::vec((-90_i64..200, 0_usize..5), 1..40),
+        ) {
+            let mut line = Timeline::with_capacity(at(0), Unobserved, 16);
+            let mut second = 0;
+            for (gap, state) in changes {
+                second = (second + gap).max(0);
+                line.set_from(at(second), ComponentState::ALL[state]);
+                for now in [second - 50, second, second + 1, second + 100] {
+                    let anew = Timeline { outages: OnceCell::new(), ..line.clone() };
+                    proptest::prop_assert_eq!(line.outages(at(now)), anew.outages(at(now)));
+                    let found = line.outages(at(now));
+                    let down: i64 = found.list.iter().map(|outage| outage.down).sum();
+                    let exact = Span::new(line.first_exact(), at(now));
+                    proptest::prop_assert_eq!(down, line.totals(exact).of(Down));
+                }
+            }
+        }
     }
 
     #[test]
@@ -474,9 +464,9 @@ mod tests {
             (510, Up),
             (1000, Down),
         ]);
-        let outages = line.outages(at(1010), 60_000);
+        let outages = line.outages(at(1010));
         assert_eq!(
-            outages,
+            outages.list,
             [
                 Outage { start: at(10), end: at(510), down: 30_000, open: false },
                 Outage { start: at(1000), end: at(1010), down: 10_000, open: true },

@@ -1,6 +1,7 @@
 //! What a monitor shows, worked out from the ledger in one go.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::inner::Inner;
 use super::status::{ComponentSnapshot, ComponentStatus, IncidentTotals, Snapshot, SystemStatus};
@@ -75,18 +76,25 @@ pub(super) fn snapshot(inner: &Inner) -> Snapshot {
     inner.count_calls();
     inner.with_ledger(|ledger, now| {
         let target = inner.terms.target;
-        let counts = Counted::of(ledger, now);
+        let incidents = Counted::of(ledger, now);
+        let status = status_of(inner, ledger, now);
+        let mut components = Vec::with_capacity(status.components.len());
+        let mut counted = ledger.counted_of_gone(Window::ALL, now);
+        for component in ledger.present() {
+            let figures = figures(ledger, component, &incidents, target, now);
+            for (sum, window) in counted.iter_mut().zip(&figures.availability) {
+                *sum += window.counted();
+            }
+            components.push(figures);
+        }
         Snapshot {
-            status: status_of(inner, ledger, now),
+            status,
             target,
-            availability: ledger.system_metrics(Window::ALL, now),
+            availability: ledger.system_metrics_of(Window::ALL, counted, now),
             slo: ledger.system_slo(target, now),
             state_seconds: ledger.system_seconds(now),
-            components: ledger
-                .present()
-                .map(|one| figures(ledger, one, &counts, target, now))
-                .collect(),
-            incidents: counts.all,
+            components,
+            incidents: incidents.all,
             breakers,
             mode: inner.registry.mode(),
             history: inner.writer().status(),
@@ -97,7 +105,7 @@ pub(super) fn snapshot(inner: &Inner) -> Snapshot {
 fn figures(
     ledger: &Ledger,
     component: &Component,
-    counted: &Counted<'_>,
+    incidents: &Counted<'_>,
     target: f64,
     now: Moment,
 ) -> ComponentSnapshot {
@@ -108,7 +116,7 @@ fn figures(
         state_seconds: StateSeconds::of(component.timeline.life(component.final_until(now))),
         runs: component.runs,
         latency: component.latency.clone(),
-        incidents: counted.totals(&component.name),
+        incidents: incidents.totals(&component.name),
     }
 }
 
@@ -117,7 +125,7 @@ struct Counted<'a> {
     log: &'a IncidentLog,
     all: IncidentTotals,
     /// Of those that have one that is recent or not over.
-    by_component: HashMap<&'a str, IncidentTotals>,
+    by_component: HashMap<&'a str, IncidentTotals, BuildHasherDefault<Fnv>>,
 }
 
 impl<'a> Counted<'a> {
@@ -125,7 +133,7 @@ impl<'a> Counted<'a> {
         let log = ledger.incident_log();
         let [day, week] = [Window::HOURS_24, Window::DAYS_7].map(|window| window.span(now, now));
         let mut all = IncidentTotals::ever(log.opened());
-        let mut by_component: HashMap<&str, IncidentTotals> = HashMap::new();
+        let mut by_component: HashMap<&str, IncidentTotals, _> = HashMap::default();
         for incident in log.iter() {
             let [in_day, in_week] = [day, week].map(|span| incident.overlaps(span));
             if incident.resolved && !in_week {
@@ -150,6 +158,28 @@ impl<'a> Counted<'a> {
             total_7d: recent.total_7d,
             ..ever
         }
+    }
+}
+
+/// FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>): names are short, they are the program's
+/// own, and there are thousands of look-ups for one answer.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

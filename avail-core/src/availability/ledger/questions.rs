@@ -8,7 +8,7 @@ use crate::availability::checks::{CheckCounts, CheckHistory};
 use crate::availability::component::Component;
 use crate::availability::incident::{Incident, IncidentLog};
 use crate::availability::metrics::{self, AvailabilityMetrics, Counted, StateSeconds, Window};
-use crate::availability::moment::{Moment, Span};
+use crate::availability::moment::Moment;
 use crate::availability::timeline::ComponentState;
 
 /// What the history tells, one record at a time.
@@ -86,16 +86,28 @@ impl Ledger {
         windows: [Window; N],
         now: Moment,
     ) -> [AvailabilityMetrics; N] {
-        let counted = |window, span| {
-            let mut all = Counted::default();
-            for component in self.components.values() {
-                let Counted { checks, calls } = counted(component, window, span);
-                all.checks += checks;
-                all.calls += calls;
-            }
-            all
-        };
+        let all = self.components.values();
+        self.system_metrics_of(windows, sum(all, windows, now), now)
+    }
+
+    /// The same where it is known what was counted.
+    pub(crate) fn system_metrics_of<const N: usize>(
+        &self,
+        windows: [Window; N],
+        counted: [Counted; N],
+        now: Moment,
+    ) -> [AvailabilityMetrics; N] {
         AvailabilityMetrics::in_windows(&self.system, windows, counted, now)
+    }
+
+    /// What was counted of components that nothing looks at any more.
+    pub(crate) fn counted_of_gone<const N: usize>(
+        &self,
+        windows: [Window; N],
+        now: Moment,
+    ) -> [Counted; N] {
+        let gone = self.components.values().filter(|component| !component.is_present());
+        sum(gone, windows, now)
     }
 
     pub(crate) fn system_percentage(&self, window: Window, now: Moment) -> Option<f64> {
@@ -127,7 +139,8 @@ impl Ledger {
         windows: [Window; N],
         now: Moment,
     ) -> [AvailabilityMetrics; N] {
-        AvailabilityMetrics::in_windows(&self.process, windows, |_, _| Counted::default(), now)
+        let nothing = windows.map(|_| Counted::default());
+        AvailabilityMetrics::in_windows(&self.process, windows, nothing, now)
     }
 
     pub(crate) fn figures_of<const N: usize>(
@@ -136,7 +149,7 @@ impl Ledger {
         windows: [Window; N],
         now: Moment,
     ) -> [AvailabilityMetrics; N] {
-        let counted = |window, span| counted(component, window, span);
+        let counted = windows.map(|window| counted(component, window, now));
         AvailabilityMetrics::in_windows(&component.timeline, windows, counted, now)
     }
 
@@ -169,10 +182,24 @@ impl Ledger {
     }
 }
 
-fn counted(component: &Component, window: Window, span: Span) -> Counted {
+fn counted(component: &Component, window: Window, now: Moment) -> Counted {
     let within = |history: &CheckHistory| match window {
         Window::ALL_TIME => history.all(),
-        _ => history.within(span),
+        _ => history.within(window.span(now, now)),
     };
     Counted { checks: within(&component.checks), calls: within(&component.calls) }
+}
+
+fn sum<'a, const N: usize>(
+    components: impl Iterator<Item = &'a Component>,
+    windows: [Window; N],
+    now: Moment,
+) -> [Counted; N] {
+    let mut sums = windows.map(|_| Counted::default());
+    for component in components {
+        for (sum, window) in sums.iter_mut().zip(windows) {
+            *sum += counted(component, window, now);
+        }
+    }
+    sums
 }

@@ -16,7 +16,7 @@ fn entry(name: &str, changes: &[(i64, ComponentState)], counted: Counted) -> Rep
     }
     let now = Moment(DAY);
     let day = [Window::HOURS_24];
-    let [metrics] = AvailabilityMetrics::in_windows(&timeline, day, |_, _| counted, now);
+    let [metrics] = AvailabilityMetrics::in_windows(&timeline, day, [counted], now);
     let slo = Slo::of(Objective::of_target(99.9), &timeline, now);
     ReportEntry { name: name.into(), critical: true, metrics, slo }
 }

@@ -155,14 +155,18 @@ impl AvailabilityMetrics {
         let totals = timeline.totals_since(spans.map(|span| span.from), now);
         std::array::from_fn(|index| {
             let span = spans[index];
-            AvailabilityMetrics {
-                resolution_seconds: timeline.resolution_seconds(span.from),
-                ..Self::of(totals[index], &outages, counted[index], span)
-            }
+            let resolution_seconds = timeline.resolution_seconds(span.from);
+            Self::of(totals[index], &outages, counted[index], span, resolution_seconds)
         })
     }
 
-    fn of(totals: Totals, outages: &Outages, counted: Counted, span: Span) -> Self {
+    fn of(
+        totals: Totals,
+        outages: &Outages,
+        counted: Counted,
+        span: Span,
+        resolution_seconds: f64,
+    ) -> Self {
         let seconds = |state| totals.of(state) as f64 / 1000.0;
         let (up, degraded) = (seconds(ComponentState::Up), seconds(ComponentState::Degraded));
         let served = up + degraded;
@@ -194,7 +198,7 @@ impl AvailabilityMetrics {
             successful_calls: counted.calls.successful,
             failed_calls: counted.calls.failed,
             success_ratio: counted.calls.success_ratio(),
-            resolution_seconds: 0.0,
+            resolution_seconds,
         }
     }
 

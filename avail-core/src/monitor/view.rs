@@ -135,10 +135,11 @@ impl<'a> Counted<'a> {
         let mut all = IncidentTotals::ever(log.opened());
         let mut by_component: HashMap<&str, IncidentTotals, _> = HashMap::default();
         for incident in log.iter() {
-            let [in_day, in_week] = [day, week].map(|span| incident.overlaps(span));
+            let in_week = incident.overlaps(week);
             if incident.resolved && !in_week {
                 continue;
             }
+            let in_day = in_week && incident.overlaps(day);
             let own = by_component.entry(&incident.component).or_default();
             for totals in [&mut all, own] {
                 totals.active += usize::from(!incident.resolved);

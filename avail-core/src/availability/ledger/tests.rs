@@ -1,5 +1,6 @@
 mod model;
 mod properties;
+mod worked_example;
 
 use proptest::prelude::*;
 

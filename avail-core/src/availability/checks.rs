@@ -94,12 +94,21 @@ impl CheckHistory {
             Some(hour) if hour.number > number => {}
             _ => {
                 let (first, last) = (offset, offset);
+                self.make_room();
                 self.hours.push_back(Hour { number, first, last, before: self.all });
             }
         }
         self.all += counts;
-        if self.hours.len() > HOURS {
+    }
+
+    /// For one hour more: the oldest goes, or there is memory for as many again, and never for more
+    /// than are kept.
+    fn make_room(&mut self) {
+        let len = self.hours.len();
+        if len == HOURS {
             self.hours.pop_front();
+        } else if len == self.hours.capacity() {
+            self.hours.reserve_exact(len.max(4).min(HOURS - len));
         }
     }
 
@@ -185,7 +194,7 @@ mod tests {
         for hour in 0..2_000 {
             history.add(Moment(hour * HOUR_MS), CheckCounts { successful: 1, failed: 0 });
         }
-        assert_eq!(history.hours.len(), HOURS);
+        assert_eq!((history.hours.len(), history.hours.capacity()), (HOURS, HOURS));
         assert_eq!(history.all().total(), 2_000);
     }
 

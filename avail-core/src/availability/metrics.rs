@@ -117,7 +117,7 @@ pub struct AvailabilityMetrics {
     pub incidents: u64,
     /// When the latest outage up to now began, in the window or before it.
     pub last_incident: Option<DateTime<Utc>>,
-    /// Calls through the component's circuit breakers that succeeded.
+    /// Calls through the component's circuit breakers that succeeded; counted once a second.
     pub successful_calls: u64,
     /// Those that failed: by an error, a panic, the breaker's timeout, or given up late. Calls that
     /// were rejected, ignored or given up early say nothing of the component.

@@ -18,7 +18,9 @@ async fn queue_is_short() -> Health {
     initial_delay = "0s",
     failure_threshold = 2,
     success_threshold = 3,
-    probe = "liveness"
+    probe = "liveness",
+    slo = 99.95,
+    slo_window = "7d"
 )]
 fn disk_has_room() -> bool {
     true
@@ -55,6 +57,8 @@ async fn checks_are_found_and_run_and_nobody_called_them() {
     assert!(!component(QUEUE).critical);
     assert_eq!(component("checks::disk").status, HealthStatus::Healthy);
     assert_eq!(component("checks::disk").probe, Probe::Liveness);
+    let slo = monitor.component_slo("checks::disk").expect("known");
+    assert_eq!((slo.objective, slo.window_seconds), (99.95, 604_800.0));
     let unnamed = component("macros::checks::unnamed");
     assert_eq!(unnamed.status, HealthStatus::Unhealthy);
     assert_eq!(unnamed.error.as_deref(), Some("refused"));

@@ -9,6 +9,12 @@ fn unknown_probe() {}
 #[health_check(intervall = "5s")]
 fn misspelt() {}
 
+#[health_check(slo = 100)]
+fn never_down() {}
+
+#[health_check(slo = 99.9, slo_window = "0s")]
+fn at_no_time() {}
+
 #[health_check]
 fn with_arguments(pool: &str, size: u32) {
     let _ = (pool, size);
@@ -56,6 +62,8 @@ fn main() {
     as_long_as_the_interval();
     unknown_probe();
     misspelt();
+    never_down();
+    at_no_time();
     with_arguments("db", 1);
     let _ = generic::<u32>();
     let _ = Pool.answers();

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::checks::{CheckCounts, CheckHistory};
 use super::moment::{Moment, Span};
+use super::slo::Objective;
 use super::timeline::{ComponentState, Timeline, overlay};
 use crate::breaker::CircuitState;
 use crate::health::hysteresis::{Decision, Hysteresis};
@@ -65,6 +66,9 @@ impl CheckSide {
     ) -> (Moment, Decision, Option<Moment>) {
         let began = Moment::from(run.timestamp);
         let started = self.last_started.map_or(began, |last| began.max(last)).min(now);
+        if self.was_silent_until(started) {
+            self.hysteresis.break_off();
+        }
         self.last_started = Some(started);
         self.last_completed = Some(now);
         let success = run.status.is_up();
@@ -102,6 +106,13 @@ impl CheckSide {
         self.status = HealthStatus::Unknown;
         self.hysteresis.break_off();
         self.track.set_from(since, ComponentState::Unobserved);
+    }
+
+    /// Whether nobody had looked for so long, when a run began, that it goes on with no streak: also
+    /// of one that has decided nothing yet.
+    fn was_silent_until(&self, started: Moment) -> bool {
+        let completed = self.last_completed.zip(self.schedule);
+        completed.is_some_and(|(last, schedule)| started >= last.after(schedule.stale_after()))
     }
 
     /// Since when nobody has looked, if that is too long and not yet shown.
@@ -289,6 +300,11 @@ pub(crate) struct Component {
     pub(crate) checks: CheckHistory,
     /// Runs that the history has not been told of.
     pub(crate) untold: CheckCounts,
+    /// Calls through its breakers, counted as runs are.
+    pub(crate) calls: CheckHistory,
+    pub(crate) untold_calls: CheckCounts,
+    /// What its check declares; `None` where it has none.
+    pub(crate) objective: Option<Objective>,
     pub(crate) runs: RunCounts,
     pub(crate) latency: LatencyHistogram,
     pub(crate) last_run: Option<HealthCheckResult>,
@@ -308,6 +324,9 @@ impl Component {
             shown_since: now,
             checks: CheckHistory::default(),
             untold: CheckCounts::default(),
+            calls: CheckHistory::default(),
+            untold_calls: CheckCounts::default(),
+            objective: None,
             runs: RunCounts::default(),
             latency: LatencyHistogram::default(),
             last_run: None,

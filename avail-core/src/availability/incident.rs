@@ -7,8 +7,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::metrics::REOPEN_WITHIN;
 use super::moment::{Moment, Span, millis};
+use super::outages::REOPEN_WITHIN;
 use crate::health::FailureClass;
 
 /// How bad an incident is.

@@ -8,11 +8,13 @@
 //! | `critical` | which components the system's timeline has to look at |
 //! | `questions` | what the history tells, and what is asked |
 //! | `image` | what outlives the process |
+//! | `promises` | objectives, and the calls through breakers |
 
 mod critical;
 mod fact;
 mod image;
 mod incidents;
+mod promises;
 mod questions;
 
 use std::collections::{BTreeMap, BTreeSet};

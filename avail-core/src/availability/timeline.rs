@@ -20,6 +20,9 @@ mod overlay;
 mod rollup;
 mod totals;
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -33,6 +36,7 @@ use self::rollup::RollUp;
 pub(crate) use self::totals::Totals;
 use super::grain::DAY_MS;
 use super::moment::{Moment, Span};
+use super::outages::{Outages, Repairs};
 
 /// What wall-clock time is counted as: each moment of a component's life is exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -116,12 +120,25 @@ pub(crate) struct Timeline {
     past: PastOutages,
     walk: Walk,
     changes: VecDeque<Change>,
+    /// From its origin to the last change, what is rolled up included: its life is one addition.
+    settled: Totals,
+    /// Outages up to the last change, once they have been asked for and where they are few.
+    kept: OnceCell<Box<KeptOutages>>,
     capacity: usize,
     /// Whether what is folded is rolled up, or forgotten.
     remembers: bool,
 }
 
+/// Outages since the first change that is kept, and how long all took that are over.
+#[derive(Clone, Debug, PartialEq)]
+struct KeptOutages {
+    recent: Box<[Outage]>,
+    repairs: Repairs,
+}
+
 impl Timeline {
+    /// So many outages are few: a component may not take more memory than is promised.
+    const FEW_OUTAGES: usize = 32;
     /// So many changes are kept exactly,
     pub(crate) const CAPACITY: usize = 4_096;
     /// and for so long before the last one, in milliseconds.
@@ -138,6 +155,8 @@ impl Timeline {
             past: PastOutages::default(),
             walk: Walk::default(),
             changes: VecDeque::from([Change::new(origin, state)]),
+            settled: Totals::default(),
+            kept: OnceCell::new(),
             capacity: capacity.max(2),
             remembers: true,
         }
@@ -167,6 +186,9 @@ impl Timeline {
     /// What it was; unobserved before its origin, and what it was for the most part where that is
     /// only known as a sum.
     pub(crate) fn at(&self, moment: Moment) -> ComponentState {
+        if self.last().0 <= moment {
+            return self.last().1;
+        }
         let after = self.changes.partition_point(|change| change.at() <= moment);
         match after.checked_sub(1) {
             Some(index) => self.changes[index].state(),
@@ -187,18 +209,31 @@ impl Timeline {
         if self.last().0 <= at && self.last().1 == state {
             return false;
         }
-        while self.changes.back().is_some_and(|last| last.at() >= at) {
+        self.kept.take();
+        while let Some(end) = self.changes.back().map(|last| last.at()).filter(|end| *end >= at) {
             self.changes.pop_back();
+            let (from, was) = self.last();
+            self.settled.add(was, from.since(end));
         }
         if self.changes.is_empty() {
             self.rollup.truncate(at);
             self.past.truncate(at);
             self.walk.truncate(at);
+            self.settled = self.rollup.sum();
         }
-        if self.changes.back().is_none_or(|last| last.state() != state) {
+        let (last_at, last) = self.last();
+        if self.changes.is_empty() {
+            self.push(Change::new(at, state));
+        } else if last != state {
+            self.settled.add(last, at.since(last_at));
             self.push(Change::new(at, state));
         }
         true
+    }
+
+    /// Sums up anew what lies before the last change.
+    fn settle(&mut self) {
+        self.settled = self.totals(Span::new(self.origin, self.last().0));
     }
 
     fn push(&mut self, change: Change) {
@@ -253,9 +288,55 @@ impl Timeline {
         totals
     }
 
+    /// The same for several spans that begin at each of `begins` and end at `until`, in one walk
+    /// back over the changes.
+    pub(crate) fn totals_since<const N: usize>(
+        &self,
+        begins: [Moment; N],
+        until: Moment,
+    ) -> [Totals; N] {
+        let mut latest_first: [usize; N] = std::array::from_fn(|index| index);
+        latest_first.sort_unstable_by_key(|&index| Reverse(begins[index]));
+        let mut waiting = latest_first.into_iter().peekable();
+        let mut totals = [Totals::default(); N];
+        let (mut sum, mut end) = (Totals::default(), until);
+        for change in self.changes.iter().rev() {
+            let (from, state) = (change.at(), change.state());
+            while let Some(index) = waiting.next_if(|&index| begins[index] >= from) {
+                totals[index] = sum;
+                totals[index].add(state, end.since(begins[index]).max(0));
+            }
+            if waiting.peek().is_none_or(|&index| begins[index] <= self.origin) {
+                break;
+            }
+            if from < end {
+                sum.add(state, end.since(from));
+                end = from;
+            }
+        }
+        // What is left holds all of its life, or begins before the first change that is kept.
+        for index in waiting {
+            let begin = begins[index];
+            if begin <= self.origin {
+                totals[index] = self.life(until);
+                totals[index].add(ComponentState::Unobserved, self.origin.since(begin));
+            } else {
+                totals[index] = self.totals(Span::new(begin, end));
+                totals[index] += sum;
+            }
+        }
+        totals
+    }
+
     /// Milliseconds of each state from its origin to `until`.
     pub(crate) fn life(&self, until: Moment) -> Totals {
-        self.totals(Span::new(self.origin, until))
+        let (last_at, last) = self.last();
+        if until < last_at {
+            return self.totals(Span::new(self.origin, until));
+        }
+        let mut life = self.settled;
+        life.add(last, until.since(last_at));
+        life
     }
 
     /// How coarse an answer for a span that begins at `from` is: seconds, 0 where it is exact.
@@ -263,13 +344,36 @@ impl Timeline {
         if from <= self.origin { 0.0 } else { self.rollup.resolution(from) as f64 / 1000.0 }
     }
 
-    /// Every outage up to `now`, oldest first. Down times are one outage where what lies between
-    /// them is shorter than [`REOPEN_WITHIN`](super::metrics::REOPEN_WITHIN), or never served.
-    pub(crate) fn outages(&self, now: Moment) -> Vec<Outage> {
-        let mut outages = self.past.0.clone();
+    /// Every outage up to `now`. Down times are one outage where what lies between them is shorter
+    /// than [`REOPEN_WITHIN`](super::outages::REOPEN_WITHIN), or never served.
+    pub(crate) fn outages(&self, now: Moment) -> Outages<'_> {
+        let (last_at, last) = self.last();
+        let found = |recent| Outages::new(&self.past.0, recent, None);
+        if now < last_at || last == ComponentState::Down {
+            return found(Cow::Owned(self.recent_outages(now)));
+        }
+        let Some(kept) = self.kept.get() else {
+            let recent = self.recent_outages(last_at);
+            if recent.len() > Self::FEW_OUTAGES {
+                return found(Cow::Owned(recent));
+            }
+            let repairs = Repairs::of(self.past.0.iter().chain(&recent));
+            let kept = KeptOutages { recent: recent.into_boxed_slice(), repairs };
+            return self.known_outages(self.kept.get_or_init(|| Box::new(kept)));
+        };
+        self.known_outages(kept)
+    }
+
+    fn known_outages<'a>(&'a self, kept: &'a KeptOutages) -> Outages<'a> {
+        Outages::new(&self.past.0, Cow::Borrowed(&kept.recent), Some(kept.repairs))
+    }
+
+    /// Those since the first change that is kept.
+    fn recent_outages(&self, now: Moment) -> Vec<Outage> {
         let mut walk = self.walk;
         let exact = self.spans(Span::new(self.first_exact(), now));
-        outages.extend(exact.filter_map(|(span, state)| walk.step(span, state)));
+        let mut outages: Vec<_> =
+            exact.filter_map(|(span, state)| walk.step(span, state)).collect();
         outages.extend(walk.current);
         // One that ends at this very moment has no span of its own yet.
         if let Some(last) = outages.last_mut().filter(|_| self.at(now).serves()) {
@@ -282,7 +386,11 @@ impl Timeline {
     #[cfg(test)]
     pub(crate) fn heap(&self) -> usize {
         let changes = self.changes.capacity() * size_of::<Change>();
-        changes + self.rollup.heap() + self.past.0.capacity() * size_of::<Outage>()
+        let kept = self
+            .kept
+            .get()
+            .map_or(0, |kept| size_of::<KeptOutages>() + kept.recent.len() * size_of::<Outage>());
+        changes + kept + self.rollup.heap() + self.past.0.capacity() * size_of::<Outage>()
     }
 }
 
@@ -366,7 +474,7 @@ mod tests {
         assert_eq!(line.totals(span(10 * day, now)).of(Down), 70 * 12 * 600_000);
         assert_eq!(line.totals(span(10 * day + 300, now)).of(Down), (70 * 12) * 600_000 - 50_000);
         assert_eq!(line.life(at(now)).of(Down), (80 * 12 - 1) * 600_000);
-        assert_eq!(line.outages(at(now)).iter().map(|one| one.count).sum::<u64>(), 80 * 12 - 1);
+        assert_eq!(line.outages(at(now)).back().map(|one| one.count).sum::<u64>(), 80 * 12 - 1);
     }
 
     #[test]
@@ -384,7 +492,7 @@ mod tests {
                 assert_eq!(life.sum(), days * day * 1000);
                 if every - down > 60 {
                     let counted =
-                        line.outages(at(days * day)).iter().map(|one| one.count).sum::<u64>();
+                        line.outages(at(days * day)).back().map(|one| one.count).sum::<u64>();
                     assert_eq!(counted, outages as u64);
                 }
                 let half = line.totals(span(days * day / 2, days * day));
@@ -401,7 +509,7 @@ mod tests {
         let life = line.life(at(end + 10));
         assert_eq!((life.sum(), life.of(Degraded)), ((end + 10) * 1000, 10_000));
         assert_eq!(line.last(), (at(end), Degraded));
-        assert!(line.outages(at(end + 10)).iter().all(|outage| outage.start < at(end)));
+        assert!(line.outages(at(end + 10)).back().all(|outage| outage.start < at(end)));
     }
 
     #[test]
@@ -431,6 +539,48 @@ mod tests {
         assert_eq!(line.totals(span(30, 100)).sum(), 70_000);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn one_walk_back_gives_what_each_span_gives_by_itself(
+            // Also what is decided late, and replaces what was said since.
+            changes in proptest::collection::vec((-30_i64..50, 0_usize..5), 0..40),
+            begins in proptest::array::uniform5(-100_i64..2_000),
+            tail in 0_i64..300,
+        ) {
+            let mut line = Timeline::with_capacity(at(0), Unobserved, 16);
+            let mut second = 0;
+            for (gap, state) in changes {
+                second = (second + gap).max(0);
+                line.set_from(at(second), ComponentState::ALL[state]);
+            }
+            // Also an end before the last changes, and beginnings after the end.
+            let until = at((second + 100 - tail).max(0));
+            let begins = begins.map(at);
+            let each = begins.map(|from| line.totals(Span::new(from, until)));
+            proptest::prop_assert_eq!(line.totals_since(begins, until), each);
+        }
+
+        #[test]
+        fn outages_that_are_kept_are_those_that_would_be_found_anew(
+            changes in proptest::collection::vec((-90_i64..200, 0_usize..5), 1..40),
+        ) {
+            let mut line = Timeline::with_capacity(at(0), Unobserved, 16);
+            let mut second = 0;
+            for (gap, state) in changes {
+                second = (second + gap).max(0);
+                line.set_from(at(second), ComponentState::ALL[state]);
+                for now in [second - 50, second, second + 1, second + 100] {
+                    let anew = Timeline { kept: OnceCell::new(), ..line.clone() };
+                    proptest::prop_assert_eq!(line.outages(at(now)), anew.outages(at(now)));
+                    let found = line.outages(at(now));
+                    let down: i64 = found.back().map(|outage| outage.down).sum();
+                    let life = line.totals(Span::new(line.origin(), at(now)));
+                    proptest::prop_assert_eq!(down, life.of(Down));
+                }
+            }
+        }
+    }
+
     #[test]
     fn short_gaps_and_gaps_in_which_nobody_looked_do_not_end_an_outage() {
         let line = timeline(&[
@@ -445,8 +595,9 @@ mod tests {
         ]);
         let outages = line.outages(at(1010));
         assert_eq!(
-            outages,
+            outages.back().copied().collect::<Vec<_>>(),
             [
+                Outage::begun(span(1000, 1010)),
                 Outage {
                     end: at(510),
                     down: 30_000,
@@ -454,7 +605,6 @@ mod tests {
                     longest: 30_000,
                     ..Outage::begun(span(10, 20))
                 },
-                Outage::begun(span(1000, 1010)),
             ]
         );
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{Health, IntoHealth};
+use crate::availability::slo::{DEFAULT_WINDOW, Objective};
 use crate::site::{self, CheckSite, Origin};
 
 pub(crate) type CheckFuture = Pin<Box<dyn Future<Output = Health> + Send>>;
@@ -86,6 +87,8 @@ pub struct HealthCheck {
     initial_delay: Duration,
     failure_threshold: u32,
     success_threshold: u32,
+    slo: Option<f64>,
+    slo_window: Option<Duration>,
 }
 
 impl HealthCheck {
@@ -126,6 +129,8 @@ impl HealthCheck {
             initial_delay: Duration::ZERO,
             failure_threshold: 1,
             success_threshold: 1,
+            slo: None,
+            slo_window: None,
         }
     }
 
@@ -147,6 +152,8 @@ impl HealthCheck {
             initial_delay: settings.initial_delay.unwrap_or_default(),
             failure_threshold: settings.failure_threshold.unwrap_or(1),
             success_threshold: settings.success_threshold.unwrap_or(1),
+            slo: settings.slo,
+            slo_window: settings.slo_window,
             ..Self::of(name, run)
         }
     }
@@ -195,6 +202,19 @@ impl HealthCheck {
         self
     }
 
+    /// The availability that its component is to reach, in percent: above 0 and below 100. Default:
+    /// the monitor's [`target`](crate::AvailabilityMonitorBuilder::target).
+    pub fn slo(mut self, percent: f64) -> Self {
+        self.slo = Some(percent);
+        self
+    }
+
+    /// Over how long its component is to reach that. Default 30 days.
+    pub fn slo_window(mut self, window: Duration) -> Self {
+        self.slo_window = Some(window);
+        self
+    }
+
     /// Whether it decides the overall status and the system's availability. Default true.
     pub fn critical(mut self, critical: bool) -> Self {
         self.critical = critical;
@@ -210,6 +230,16 @@ impl HealthCheck {
     /// The name of its component.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What it declares, the rest by default; `None` where it declares nothing.
+    pub(crate) fn objective(&self, target: f64) -> Option<Objective> {
+        let declared = self.slo.is_some() || self.slo_window.is_some();
+        declared.then(|| Objective {
+            percent: self.slo.unwrap_or(target),
+            window: self.slo_window.unwrap_or(DEFAULT_WINDOW),
+            declared,
+        })
     }
 
     /// Fills in the defaults and refuses what can't work.
@@ -243,6 +273,7 @@ impl HealthCheck {
             ("interval", schedule.interval),
             ("timeout", schedule.timeout),
             ("retry_interval", schedule.retry_interval),
+            ("slo_window", self.slo_window.unwrap_or(DEFAULT_WINDOW)),
         ];
         if let Some((key, _)) = durations.iter().find(|(_, duration)| duration.is_zero()) {
             return Some(format!("`{key}` must be longer than zero"));
@@ -252,6 +283,9 @@ impl HealthCheck {
                 "`timeout` ({:?}) must be shorter than `interval` ({:?})",
                 schedule.timeout, schedule.interval
             ));
+        }
+        if let Some(slo) = self.slo.filter(|slo| !(*slo > 0.0 && *slo < 100.0)) {
+            return Some(format!("`slo` is {slo}, and must be above 0 and below 100"));
         }
         let thresholds = [
             ("failure_threshold", schedule.failure_threshold),
@@ -313,6 +347,10 @@ mod tests {
             ),
             (check().failure_threshold(0), "`failure_threshold` must be at least 1"),
             (check().success_threshold(0), "`success_threshold` must be at least 1"),
+            (check().slo(0.0), "`slo` is 0, and must be above 0 and below 100"),
+            (check().slo(100.0), "`slo` is 100, and must be above 0 and below 100"),
+            (check().slo(f64::NAN), "`slo` is NaN, and must be above 0 and below 100"),
+            (check().slo_window(Duration::ZERO), "`slo_window` must be longer than zero"),
         ];
         for (check, problem) in cases {
             let error = check.schedule(DEFAULT).expect_err(problem);

@@ -39,6 +39,8 @@ pub(crate) enum Record {
     Incident { incident: Incident },
     /// Runs completed since the last such record.
     Checks { counts: BTreeMap<Arc<str>, CheckCounts> },
+    /// Calls through breakers that ended since the last such record.
+    Calls { counts: BTreeMap<Arc<str>, CheckCounts> },
     /// Records that were lost before this one: the queue was full, or the disk for too long.
     Gap { lost: u64 },
     /// The first line of a snapshot: so many lines follow, which hold what was recorded up to this
@@ -51,6 +53,7 @@ pub(crate) enum Record {
         component: Option<Arc<str>>,
         timeline: TimelineImage,
         checks: CheckHistory,
+        calls: CheckHistory,
     },
     /// In a snapshot: how many incidents there ever were, by component: minor, major, critical.
     IncidentsOpened { opened: BTreeMap<Arc<str>, [u64; 3]> },
@@ -64,7 +67,7 @@ impl Record {
 
     /// Whether it is dropped before any other: it tells of no change.
     pub(crate) fn is_sample(&self) -> bool {
-        matches!(self, Record::Heartbeat | Record::Checks { .. })
+        matches!(self, Record::Heartbeat | Record::Checks { .. } | Record::Calls { .. })
     }
 
     /// Whether nothing is lost with it: the next one says the same.
@@ -140,6 +143,7 @@ struct PastLine {
     component: Option<Arc<str>>,
     timeline: TimelineImage,
     checks: CheckHistory,
+    calls: CheckHistory,
 }
 
 /// The type stands before everything that could be mistaken for it, but for the name of a boot.
@@ -150,8 +154,9 @@ fn tells_a_past(bytes: &[u8]) -> bool {
 
 impl From<PastLine> for Line {
     fn from(line: PastLine) -> Self {
-        let PastLine { v, ts, seq, boot, component, timeline, checks } = line;
-        Line { v, ts, seq, boot, record: Record::Past { component, timeline, checks } }
+        let PastLine { v, ts, seq, boot, component, timeline, checks, calls } = line;
+        let record = Record::Past { component, timeline, checks, calls };
+        Line { v, ts, seq, boot, record }
     }
 }
 

@@ -264,6 +264,11 @@ impl Past {
                     ledger.replay_checks(&name, line.ts, counts);
                 }
             }
+            Record::Calls { counts } => {
+                for (name, counts) in counts {
+                    ledger.replay_calls(&name, line.ts, counts);
+                }
+            }
             // The last three have no place outside a snapshot.
             Record::Start { .. }
             | Record::Heartbeat

@@ -66,10 +66,11 @@ impl Snapshot {
         let incidents = ledger.past_incidents().cloned();
         let incidents = incidents.map(|incident| Record::Incident { incident });
         let opened = Record::IncidentsOpened { opened: ledger.incidents_opened() };
-        let pasts = ledger.pasts().map(|(component, timeline, checks)| Record::Past {
+        let pasts = ledger.pasts().map(|(component, timeline, [checks, calls])| Record::Past {
             component,
             timeline,
             checks,
+            calls,
         });
         std::iter::once(first).chain(incidents).chain([opened]).chain(pasts)
     }
@@ -105,8 +106,8 @@ fn restore(ledger: &mut Ledger, record: Record) -> bool {
     match record {
         Record::Incident { incident } => ledger.replay_incident(incident),
         Record::IncidentsOpened { opened } => ledger.restore_incidents_opened(opened),
-        Record::Past { component, timeline, checks } => {
-            return ledger.restore_past(component.as_ref(), timeline, checks);
+        Record::Past { component, timeline, checks, calls } => {
+            return ledger.restore_past(component.as_ref(), timeline, [checks, calls]);
         }
         _ => return false,
     }

@@ -318,6 +318,7 @@ impl Inner {
     pub(super) fn begin(&self, checks: &[(HealthCheck, Schedule)], grace: Duration) {
         let pid = std::process::id();
         self.registry.set_draining(false);
+        self.pass_over_calls();
         self.write(Record::Start { pid, version: env!("CARGO_PKG_VERSION").into() });
         self.with_ledger(|ledger, now| {
             ledger.begin(now, grace, self.past());
@@ -327,6 +328,7 @@ impl Inner {
             }
             for (check, schedule) in checks {
                 ledger.join_check(&check.name, terms(check, *schedule), now);
+                ledger.promise(&check.name, check.objective(self.terms.target));
             }
             self.find_breakers(ledger, now);
             ledger.all_have_joined(now);

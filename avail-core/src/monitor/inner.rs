@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::HISTORY;
 use super::builder::History;
+use super::calls::Calls;
 use super::recoveries::Recoveries;
 use super::status::Event;
 use super::steady::SteadyClock;
@@ -61,6 +62,7 @@ pub(crate) struct Inner {
     recent: Mutex<VecDeque<HealthCheckResult>>,
     tasks: Mutex<HashMap<Arc<str>, CheckTask>>,
     recoveries: Recoveries,
+    calls: Calls,
     pulse: Mutex<Option<AbortHandle>>,
     writer: Writer,
     /// The history's error when the component `history` was last told of it, if it was.
@@ -111,6 +113,7 @@ impl Inner {
             recent: Mutex::default(),
             tasks: Mutex::default(),
             recoveries: Recoveries::default(),
+            calls: Calls::default(),
             pulse: Mutex::default(),
             writer: history.writer,
             history_error: Mutex::default(),
@@ -252,6 +255,20 @@ impl Inner {
         }
     }
 
+    /// Adds the calls that have ended since the last look, and the breakers that are new.
+    pub(super) fn count_calls(&self) {
+        let calls = self.calls.take_new(&self.registry);
+        self.with_ledger(|ledger, now| {
+            self.join_breakers(ledger, now);
+            ledger.count_calls(&calls, now);
+        });
+    }
+
+    /// Calls that ended before the monitor started are nobody's: another may have counted them.
+    pub(super) fn pass_over_calls(&self) {
+        self.calls.take_new(&self.registry);
+    }
+
     /// Breakers that were open before anybody listened.
     pub(super) fn find_breakers(&self, ledger: &mut Ledger, now: Moment) {
         self.join_breakers(ledger, now);
@@ -316,7 +333,7 @@ impl Inner {
             ticks.tick().await;
             // Relaxed: a number that guards no other memory.
             self.heartbeat.store(self.clock.tick().as_nanos(), Ordering::Relaxed);
-            self.with_ledger(|ledger, now| self.join_breakers(ledger, now));
+            self.count_calls();
             self.report_history();
             self.run_awaited_checks();
             let in_incident = self.with_ledger(|ledger, _| ledger.has_open_incident());
@@ -345,9 +362,14 @@ impl Inner {
     }
 
     fn tell_progress(&self) {
-        let counts = self.with_ledger(|ledger, _| ledger.take_untold());
-        if !counts.is_empty() {
-            self.write(Record::Checks { counts });
+        self.count_calls();
+        let (checks, calls) =
+            self.with_ledger(|ledger, _| (ledger.take_untold(), ledger.take_untold_calls()));
+        if !checks.is_empty() {
+            self.write(Record::Checks { counts: checks });
+        }
+        if !calls.is_empty() {
+            self.write(Record::Calls { counts: calls });
         }
     }
 

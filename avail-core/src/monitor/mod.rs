@@ -5,11 +5,13 @@
 //! | `builder` | how it is put together and started |
 //! | `inner` | what its handles, tasks and listeners share |
 //! | `recoveries` | breakers that wait for a health check |
+//! | `calls` | calls through breakers since the last look |
 //! | `steady` | a wall clock that never goes back |
 //! | `status` | what it shows and tells |
 //! | `view` | how that is worked out |
 
 mod builder;
+mod calls;
 mod inner;
 mod recoveries;
 mod status;
@@ -32,7 +34,7 @@ pub use self::status::{
 };
 pub(crate) use crate::availability::ledger::PROCESS;
 
-use crate::availability::{AvailabilityMetrics, Incident, Window};
+use crate::availability::{AvailabilityMetrics, AvailabilityReport, Incident, Slo, Window};
 use crate::error::MonitorError;
 use crate::health::runner::run_here;
 use crate::health::{HealthCheck, HealthCheckResult, IntoHealth};
@@ -124,10 +126,12 @@ impl AvailabilityMonitor {
             return Err(MonitorError::Stopped);
         }
         let terms = builder::terms(&check, schedule);
+        let objective = check.objective(self.inner.terms.target);
         let is_new = self.inner.with_ledger(|ledger, now| {
             let is_new = !ledger.is_scheduled(&check.name);
             if is_new {
                 ledger.join_check(&check.name, terms, now);
+                ledger.promise(&check.name, objective);
             }
             is_new
         });
@@ -167,6 +171,54 @@ impl AvailabilityMonitor {
         let metrics =
             self.inner.with_ledger(|ledger, now| ledger.component_metrics(name, [window], now));
         metrics.map(|[metrics]| metrics)
+    }
+
+    /// The system's objective, the monitor's [`target`](Self::target) over 30 days: how much of the
+    /// error budget is left, how fast it burns, and whether that calls for somebody.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use avail_core::AvailabilityMonitor;
+    ///
+    /// let monitor = AvailabilityMonitor::builder().target(99.95).start().await?;
+    /// let slo = monitor.slo();
+    /// assert_eq!((slo.objective, slo.alert), (99.95, None));
+    /// if let Some(severity) = slo.alert {
+    ///     println!("{severity}: {:?} of the error budget is left", slo.error_budget.remaining_ratio);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn slo(&self) -> Slo {
+        let target = self.target();
+        self.inner.with_ledger(|ledger, now| ledger.system_slo(target, now))
+    }
+
+    /// A component's objective, as its check declares it, or the monitor's target over 30 days;
+    /// `None` where no component has that name.
+    pub fn component_slo(&self, name: &str) -> Option<Slo> {
+        let target = self.target();
+        self.inner.with_ledger(|ledger, now| ledger.component_slo(name, target, now))
+    }
+
+    /// The figures of a window, with every incident and objective counted in: serialisable, and
+    /// written with `{}` two tables of plain text.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use avail_core::{AvailabilityMonitor, Window};
+    ///
+    /// let monitor = AvailabilityMonitor::builder().start().await?;
+    /// monitor.check_health("cache", || async { true }).await;
+    /// let report = monitor.report(Window::DAYS_7);
+    /// println!("{report}"); // for a ticket
+    /// let json = serde_json::to_string(&report)?; // for a program
+    /// # assert!(report.component("cache").is_some() && json.contains("mtbf"));
+    /// # Ok(()) }
+    /// ```
+    pub fn report(&self, window: Window) -> AvailabilityReport {
+        self.inner.count_calls();
+        let target = self.target();
+        self.inner.with_ledger(|ledger, now| ledger.report(window, target, now))
     }
 
     /// The latest results of checks, newest first: at most `limit`, and at most the last 256.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::availability::component::{LatencyHistogram, RunCounts};
-use crate::availability::{AvailabilityMetrics, Incident, StateSeconds};
+use crate::availability::{AvailabilityMetrics, Incident, Slo, StateSeconds};
 use crate::breaker::{BreakerEvent, CircuitBreakerMetrics, Mode};
 use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe};
 use crate::history::HistoryStatus;
@@ -116,6 +116,8 @@ pub struct Snapshot {
     pub target: f64,
     /// The system's figures, in the order of [`Window::ALL`](crate::Window::ALL).
     pub availability: [AvailabilityMetrics; 4],
+    /// The system's objective.
+    pub slo: Slo,
     /// The system's time since the first record.
     pub state_seconds: StateSeconds,
     /// Every component, in the order of `status.components`.
@@ -138,6 +140,8 @@ pub struct ComponentSnapshot {
     pub name: Arc<str>,
     /// Its figures, in the order of [`Window::ALL`](crate::Window::ALL).
     pub availability: [AvailabilityMetrics; 4],
+    /// Its objective.
+    pub slo: Slo,
     /// Its time since the first record.
     pub state_seconds: StateSeconds,
     /// How its runs ended, since the process started.

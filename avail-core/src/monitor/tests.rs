@@ -815,3 +815,84 @@ async fn draining_ends_with_the_next_start() {
     tokio::time::timeout(seconds(2), given_up).await.expect_err("it hangs");
     assert_eq!(breaker.state(), CircuitState::Open);
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_through_breakers_give_a_ratio_of_their_own_by_component_and_window() {
+    let _isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    let shadow = CircuitBreakerConfig::builder().failure_threshold(1_000).build().expect("valid");
+    let api = monitor.breakers().get_or_create_with("api", shadow.clone()).expect("new");
+    let tenants = monitor.breakers().family("tenants", shadow, 10).expect("valid");
+    let call = |breaker: &crate::CircuitBreaker, good: bool| {
+        let _ = breaker.call_sync(|| if good { Ok(()) } else { Err("refused") });
+    };
+    (0..8).for_each(|index| call(&api, index != 0));
+    for key in ["a", "b"] {
+        call(&tenants.get(key), key == "a");
+    }
+    pass(seconds(1)).await;
+    let ratio = |name: &str, window| {
+        let metrics = monitor.component_metrics(name, window).expect("known");
+        (metrics.successful_calls, metrics.failed_calls, metrics.success_ratio)
+    };
+    assert_eq!(ratio("api", Window::ALL_TIME), (7, 1, Some(0.875)));
+    assert_eq!(ratio("tenants", Window::ALL_TIME), (1, 1, Some(0.5)));
+    let system = monitor.availability_metrics(Window::HOURS_24);
+    assert_eq!((system.successful_calls, system.failed_calls), (8, 2));
+    assert_eq!(system.success_ratio, Some(0.8));
+    assert_eq!(system.availability_percentage, Some(100.0), "by time, and nothing was down");
+
+    pass(seconds(2 * 86_400)).await;
+    call(&api, true);
+    let snapshot = monitor.snapshot();
+    let api_is = snapshot.components.iter().find(|one| &*one.name == "api").expect("known");
+    assert_eq!(api_is.availability[0].success_ratio, Some(1.0), "of the last 24 hours");
+    assert_eq!(api_is.availability[3].success_ratio, Some(8.0 / 9.0), "since ever");
+    assert_eq!(ratio("tenants", Window::HOURS_24), (0, 0, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_outlive_a_restart_and_are_counted_once() {
+    let _isolated = isolated();
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = folder.path().join("history.jsonl");
+    let breaker = crate::CircuitBreakerRegistry::global().get_or_create("api");
+    let ratio = |monitor: &AvailabilityMonitor| {
+        let metrics = monitor.component_metrics("api", Window::ALL_TIME).expect("known");
+        (metrics.successful_calls, metrics.failed_calls)
+    };
+    for round in 1..=3 {
+        let monitor = builder().history_file(&history).start().await.expect("starts");
+        let _ = breaker.call_sync(|| Ok::<_, &str>(()));
+        monitor.stop().await;
+        assert_eq!(ratio(&monitor), (round, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_declares_an_objective_and_the_target_stands_in_for_it() {
+    let _isolated = isolated();
+    let good = || counted("db", |_| Health::healthy()).0;
+    let own = good().slo(99.95).slo_window(seconds(7 * 86_400));
+    let (plain, _) = counted("cache", |_| Health::healthy());
+    let monitor = builder().target(99.5).check(own).check(plain).start().await.expect("starts");
+    settle().await;
+    let of = |name: &str| {
+        let slo = monitor.component_slo(name).expect("known");
+        (slo.objective, slo.window_seconds, slo.declared)
+    };
+    assert_eq!(of("db"), (99.95, 604_800.0, true));
+    assert_eq!(of("cache"), (99.5, 2_592_000.0, false));
+    assert_eq!(of("process"), (99.5, 2_592_000.0, false));
+    assert_eq!(monitor.component_slo("unheard of"), None);
+    monitor.unregister("db");
+    monitor.register(good().slo(99.0)).expect("the name is free");
+    assert_eq!(of("db"), (99.0, 2_592_000.0, true));
+
+    monitor.check_health("by hand", || async { false }).await;
+    pass(seconds(1_800)).await;
+    monitor.check_health("by hand", || async { false }).await;
+    let slo = monitor.component_slo("by hand").expect("known");
+    assert_eq!(slo.alert, Some(crate::AlertSeverity::Page));
+    assert_eq!(monitor.slo().alert, None, "it is not critical");
+}

@@ -1,11 +1,12 @@
 //! What a monitor shows, worked out from the ledger in one go.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::inner::Inner;
 use super::status::{ComponentSnapshot, ComponentStatus, IncidentTotals, Snapshot, SystemStatus};
 use crate::availability::component::Component;
+use crate::availability::incident::IncidentLog;
 use crate::availability::ledger::Ledger;
 use crate::availability::{Incident, Moment, StateSeconds, Window};
 use crate::health::{HealthStatus, Probe};
@@ -72,16 +73,28 @@ fn component(component: &Component) -> ComponentStatus {
 pub(super) fn snapshot(inner: &Inner) -> Snapshot {
     // Before the lock: what a breaker shows is its own, and costs a lock of its own.
     let breakers = inner.registry.all_metrics();
+    inner.count_calls();
     inner.with_ledger(|ledger, now| {
-        inner.join_breakers(ledger, now);
-        let counts = Counted::of(ledger, now);
+        let target = inner.terms.target;
+        let incidents = Counted::of(ledger, now);
+        let status = status_of(inner, ledger, now);
+        let mut components = Vec::with_capacity(status.components.len());
+        let mut counted = ledger.counted_of_gone(Window::ALL, now);
+        for component in ledger.present() {
+            let figures = figures(ledger, component, &incidents, target, now);
+            for (sum, window) in counted.iter_mut().zip(&figures.availability) {
+                *sum += window.counted();
+            }
+            components.push(figures);
+        }
         Snapshot {
-            status: status_of(inner, ledger, now),
-            target: inner.terms.target,
-            availability: ledger.system_metrics(Window::ALL, now),
+            status,
+            target,
+            availability: ledger.system_metrics_of(Window::ALL, counted, now),
+            slo: ledger.system_slo(target, now),
             state_seconds: ledger.system_seconds(now),
-            components: ledger.present().map(|one| figures(ledger, one, &counts, now)).collect(),
-            incidents: counts.all,
+            components,
+            incidents: incidents.all,
             breakers,
             mode: inner.registry.mode(),
             history: inner.writer().status(),
@@ -92,47 +105,82 @@ pub(super) fn snapshot(inner: &Inner) -> Snapshot {
 fn figures(
     ledger: &Ledger,
     component: &Component,
-    counted: &Counted,
+    incidents: &Counted<'_>,
+    target: f64,
     now: Moment,
 ) -> ComponentSnapshot {
     ComponentSnapshot {
         name: component.name.clone(),
         availability: ledger.figures_of(component, Window::ALL, now),
+        slo: Ledger::slo_of(component, target, now),
         state_seconds: StateSeconds::of(component.timeline.life(component.final_until(now))),
         runs: component.runs,
         latency: component.latency.clone(),
-        incidents: counted.totals(&component.name),
+        incidents: incidents.totals(&component.name),
     }
 }
 
 /// Incidents counted in one walk over them, for the system and for each component.
-struct Counted {
+struct Counted<'a> {
+    log: &'a IncidentLog,
     all: IncidentTotals,
-    by_component: HashMap<Arc<str>, IncidentTotals>,
+    /// Of those that have one that is recent or not over.
+    by_component: HashMap<&'a str, IncidentTotals, BuildHasherDefault<Fnv>>,
 }
 
-impl Counted {
-    fn of(ledger: &Ledger, now: Moment) -> Self {
+impl<'a> Counted<'a> {
+    fn of(ledger: &'a Ledger, now: Moment) -> Self {
         let log = ledger.incident_log();
         let [day, week] = [Window::HOURS_24, Window::DAYS_7].map(|window| window.span(now, now));
         let mut all = IncidentTotals::ever(log.opened());
-        let mut by_component: HashMap<Arc<str>, IncidentTotals> = HashMap::new();
+        let mut by_component: HashMap<&str, IncidentTotals, _> = HashMap::default();
         for incident in log.iter() {
-            let name = &incident.component;
-            let own = by_component
-                .entry(name.clone())
-                .or_insert_with(|| IncidentTotals::ever(log.opened_of(name)));
+            let in_week = incident.overlaps(week);
+            if incident.resolved && !in_week {
+                continue;
+            }
+            let in_day = in_week && incident.overlaps(day);
+            let own = by_component.entry(&incident.component).or_default();
             for totals in [&mut all, own] {
                 totals.active += usize::from(!incident.resolved);
-                totals.total_24h += usize::from(incident.overlaps(day));
-                totals.total_7d += usize::from(incident.overlaps(week));
+                totals.total_24h += usize::from(in_day);
+                totals.total_7d += usize::from(in_week);
             }
         }
-        Counted { all, by_component }
+        Counted { log, all, by_component }
     }
 
     fn totals(&self, component: &str) -> IncidentTotals {
-        self.by_component.get(component).copied().unwrap_or_default()
+        let recent = self.by_component.get(component).copied().unwrap_or_default();
+        let ever = IncidentTotals::ever(self.log.opened_of(component));
+        IncidentTotals {
+            active: recent.active,
+            total_24h: recent.total_24h,
+            total_7d: recent.total_7d,
+            ..ever
+        }
+    }
+}
+
+/// FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>): names are short, they are the program's
+/// own, and there are thousands of look-ups for one answer.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -244,6 +244,7 @@ async fn the_bodies_have_the_fields_of_the_contract_in_its_order() {
                 "components",
                 "circuit_breakers",
                 "incidents",
+                "slo",
             ],
         ),
         ("/incidents", &["timestamp", "active_incidents", "recent_incidents_24h"]),
@@ -463,6 +464,13 @@ async fn metrics_add_up() {
     for key in ["percentage", "uptime_seconds", "downtime_seconds", "mtbf", "mttr", "coverage"] {
         assert!(day.contains(&format!("\"{key}\":")), "{key}");
     }
+
+    let slo = &body["slo"];
+    assert_eq!((&slo["objective"], &slo["declared"]), (&json!(99.9), &json!(false)));
+    let spent = &body["availability"]["30d"]["downtime_seconds"];
+    assert_eq!(&slo["error_budget"]["spent_seconds"], spent);
+    assert_eq!((&slo["alert"], &slo["burn_rates"][0]["window"]), (&json!("page"), &json!("5m")));
+    assert_eq!(body["components"]["storage"]["slo"], *slo);
 
     let checks = &body["health_checks"];
     let [total, successful, failed] =

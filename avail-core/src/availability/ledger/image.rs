@@ -18,13 +18,15 @@ impl Ledger {
         self.components.len() + 2
     }
 
-    /// The past of the system, of the process, and of every component.
-    pub(crate) fn pasts(&self) -> impl Iterator<Item = (Whose, TimelineImage, CheckHistory)> {
-        let system = (None, (&self.system).into(), CheckHistory::default());
-        let process = (Some(PROCESS.into()), (&self.process).into(), CheckHistory::default());
+    /// The past of the system, of the process, and of every component: what it was, and its checks
+    /// and calls.
+    pub(crate) fn pasts(&self) -> impl Iterator<Item = (Whose, TimelineImage, [CheckHistory; 2])> {
+        let nothing = || [(); 2].map(|()| CheckHistory::default());
+        let system = (None, (&self.system).into(), nothing());
+        let process = (Some(PROCESS.into()), (&self.process).into(), nothing());
         let components = self.components.values().map(|component| {
-            let Component { name, timeline, checks, .. } = component;
-            (Some(name.clone()), timeline.into(), checks.clone())
+            let Component { name, timeline, checks, calls, .. } = component;
+            (Some(name.clone()), timeline.into(), [checks.clone(), calls.clone()])
         });
         [system, process].into_iter().chain(components)
     }
@@ -34,7 +36,7 @@ impl Ledger {
         &mut self,
         whose: Option<&Arc<str>>,
         timeline: TimelineImage,
-        checks: CheckHistory,
+        counted: [CheckHistory; 2],
     ) -> bool {
         let Some(timeline) = timeline.restore() else { return false };
         match whose {
@@ -42,7 +44,8 @@ impl Ledger {
             Some(name) if &**name == PROCESS => self.process = timeline,
             Some(name) => {
                 let component = self.component(name, timeline.origin());
-                (component.timeline, component.checks) = (timeline, checks);
+                component.timeline = timeline;
+                [component.checks, component.calls] = counted;
             }
         }
         true
@@ -97,15 +100,18 @@ mod tests {
                 check.track.set_from(at, state);
                 breaker.track.set_from(at, state);
             }
-            component.checks.add(at, CheckCounts { successful: 1, failed: 1 });
+            let counts = CheckCounts { successful: 1, failed: 1 };
+            component.checks.add(at, counts);
+            component.calls.add(at, counts);
         }
+        component.timeline.outages(Moment(days * 86_400_000));
         component
     }
 
     fn bytes(component: &Component) -> usize {
         let check = component.check.as_ref().map_or(0, |check| check.track.heap());
         let breaker = component.breaker.as_ref().map_or(0, |breaker| breaker.track.heap());
-        let past = component.timeline.heap() + component.checks.heap();
+        let past = component.timeline.heap() + component.checks.heap() + component.calls.heap();
         size_of::<Component>() + check + breaker + past
     }
 

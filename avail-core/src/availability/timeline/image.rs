@@ -75,6 +75,7 @@ impl TimelineImage {
             Some(Change::new(Moment(at), state(letter)?))
         });
         timeline.changes = changes.collect::<Option<_>>()?;
+        timeline.settle();
         Some(timeline)
     }
 }

@@ -2,8 +2,8 @@
 
 use super::ComponentState;
 use crate::availability::grain::Grain;
-use crate::availability::metrics::REOPEN_WITHIN;
 use crate::availability::moment::{Moment, Span, millis};
+use crate::availability::outages::REOPEN_WITHIN;
 
 /// A time during which a component was down, and gaps that don't end it; or several such times of
 /// one hour, day or month, long ago.

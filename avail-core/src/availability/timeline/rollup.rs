@@ -60,6 +60,11 @@ impl RollUp {
         &self.buckets
     }
 
+    /// Milliseconds of each state from the origin to its end.
+    pub(super) fn sum(&self) -> Totals {
+        self.sum
+    }
+
     fn span_of(&self, index: usize) -> Span {
         let to = self.buckets.get(index + 1).map_or(self.end, |next| next.from);
         Span::new(self.buckets[index].from, to)

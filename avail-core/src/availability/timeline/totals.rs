@@ -15,6 +15,12 @@ impl Totals {
         self.0[state as usize] += millis;
     }
 
+    /// Up, degraded and down: somebody looked, and it counts.
+    pub(crate) fn observed(self) -> i64 {
+        let states = [ComponentState::Up, ComponentState::Degraded, ComponentState::Down];
+        states.into_iter().map(|state| self.of(state)).sum()
+    }
+
     pub(super) fn sum(self) -> i64 {
         self.0.iter().sum()
     }

@@ -13,6 +13,7 @@ enum Step {
     Changes { component: usize, state: usize, late: i64 },
     Fails { component: usize, lasts: i64 },
     Runs { component: usize, successful: u64, failed: u64 },
+    Calls { component: usize, successful: u64, failed: u64 },
     Ends { clean: bool, clock: i64 },
 }
 
@@ -24,6 +25,8 @@ fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(component, lasts)| Step::Fails { component, lasts }),
         2 => (0_usize..3, 0_u64..200, 0_u64..20)
             .prop_map(|(component, successful, failed)| Step::Runs { component, successful, failed }),
+        2 => (0_usize..3, 0_u64..200_000, 0_u64..20)
+            .prop_map(|(component, successful, failed)| Step::Calls { component, successful, failed }),
         1 => (any::<bool>(), prop_oneof![Just(0), Just(-3_600_000), Just(86_400_000)])
             .prop_map(|(clean, clock)| Step::Ends { clean, clock }),
     ]
@@ -55,6 +58,9 @@ fn told(steps: &[(i64, Step)]) -> (Vec<Vec<Message>>, i64) {
             ],
             Step::Runs { component: index, successful, failed } => {
                 vec![checks(&component(index), *successful, *failed)]
+            }
+            Step::Calls { component: index, successful, failed } => {
+                vec![calls(&component(index), *successful, *failed)]
             }
             Step::Ends { clean: true, .. } => vec![Record::Stop],
             Step::Ends { clean: false, .. } => vec![Record::Heartbeat],

@@ -60,6 +60,11 @@ fn checks(component: &str, successful: u64, failed: u64) -> Record {
     Record::Checks { counts: BTreeMap::from([(component.into(), counts)]) }
 }
 
+fn calls(component: &str, successful: u64, failed: u64) -> Record {
+    let counts = CheckCounts { successful, failed };
+    Record::Calls { counts: BTreeMap::from([(component.into(), counts)]) }
+}
+
 fn incident(component: &str, start: i64, end: Option<i64>) -> Record {
     let incident = Incident {
         id: format!("{start:011x}-{component}").into(),

@@ -328,6 +328,8 @@ pub struct CheckSettings {
     pub(crate) failure_threshold: Option<u32>,
     pub(crate) success_threshold: Option<u32>,
     pub(crate) probe: Probe,
+    pub(crate) depends_on: &'static [&'static str],
+    pub(crate) tags: &'static [&'static str],
 }
 
 impl Default for CheckSettings {
@@ -349,6 +351,8 @@ impl CheckSettings {
             failure_threshold: None,
             success_threshold: None,
             probe: Probe::Readiness,
+            depends_on: &[],
+            tags: &[],
         }
     }
 
@@ -394,6 +398,16 @@ impl CheckSettings {
 
     pub const fn probe(mut self, value: Probe) -> Self {
         self.probe = value;
+        self
+    }
+
+    pub const fn depends_on(mut self, value: &'static [&'static str]) -> Self {
+        self.depends_on = value;
+        self
+    }
+
+    pub const fn tags(mut self, value: &'static [&'static str]) -> Self {
+        self.tags = value;
         self
     }
 }

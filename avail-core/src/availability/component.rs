@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::checks::{CheckCounts, CheckHistory};
+use super::ledger::CheckTerms;
 use super::moment::{Moment, Span};
 use super::timeline::{ComponentState, Timeline, overlay};
 use crate::breaker::CircuitState;
@@ -24,6 +25,8 @@ pub(crate) struct CheckSide {
     pub(crate) probe: Probe,
     /// `None`: it is run by hand, and never goes stale.
     pub(crate) schedule: Option<Schedule>,
+    pub(crate) depends_on: Arc<[Arc<str>]>,
+    pub(crate) tags: Arc<[Arc<str>]>,
     pub(crate) hysteresis: Hysteresis,
     pub(crate) track: Timeline,
     pub(crate) status: HealthStatus,
@@ -34,18 +37,16 @@ pub(crate) struct CheckSide {
 }
 
 impl CheckSide {
-    pub(crate) fn new(
-        critical: bool,
-        probe: Probe,
-        schedule: Option<Schedule>,
-        now: Moment,
-    ) -> Self {
+    pub(crate) fn new(terms: CheckTerms, now: Moment) -> Self {
+        let CheckTerms { critical, probe, schedule, depends_on, tags } = terms;
         let (failures, successes) =
             schedule.map_or((1, 1), |s| (s.failure_threshold, s.success_threshold));
         CheckSide {
             critical,
             probe,
             schedule,
+            depends_on,
+            tags,
             hysteresis: Hysteresis::new(failures, successes),
             track: Timeline::with_capacity(now, ComponentState::Unobserved, TRACK),
             status: HealthStatus::Unknown,

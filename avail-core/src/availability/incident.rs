@@ -1,6 +1,6 @@
 //! Incidents: opened when a component goes down or a breaker opens, resolved when that is over.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ pub struct Incident {
     pub failures: u64,
     /// Whether it is over.
     pub resolved: bool,
-    /// The incident of a component that this one depends on.
+    /// The incident of a component that this one depends on, if that was down too.
     pub parent: Option<Arc<str>>,
 }
 
@@ -175,6 +175,24 @@ impl IncidentLog {
         incident.resolved = true;
         self.keep(incident);
         self.over.back_mut()
+    }
+
+    /// Those of the `children` that have no parent yet get this one, where they are open, or began
+    /// at `since` or later. Gives them.
+    pub(crate) fn adopt(
+        &mut self,
+        parent: &Arc<str>,
+        since: Moment,
+        children: &BTreeSet<Arc<str>>,
+    ) -> Vec<Incident> {
+        let over = self.over.iter_mut().filter(|one| one.start() >= since);
+        let all = over.chain(self.open.values_mut());
+        let orphans = all.filter(|one| one.parent.is_none() && children.contains(&one.component));
+        let adopted = orphans.map(|orphan| {
+            orphan.parent = Some(parent.clone());
+            orphan.clone()
+        });
+        adopted.collect()
     }
 
     fn keep(&mut self, incident: Incident) {

@@ -5,12 +5,14 @@
 //! |---|---|
 //! | `fact` | what goes in and what comes out |
 //! | `incidents` | when incidents begin and end |
+//! | `parents` | which incident follows from which |
 //! | `critical` | which components the system's timeline has to look at |
 //! | `questions` | what the history tells, and what is asked |
 
 mod critical;
 mod fact;
 mod incidents;
+mod parents;
 mod questions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +22,7 @@ use std::time::Duration;
 use self::critical::CriticalSet;
 use self::fact::Failure;
 pub(crate) use self::fact::{CheckTerms, Fact, IncidentStep};
+use self::parents::Dependents;
 use super::checks::CheckCounts;
 use super::component::{BreakerSide, CheckSide, Component};
 use super::incident::{Incident, IncidentLog, Severity};
@@ -44,6 +47,7 @@ pub(crate) struct Ledger {
     started: bool,
     components: BTreeMap<Arc<str>, Component>,
     critical: CriticalSet,
+    dependents: Dependents,
     system: Timeline,
     process: Timeline,
     incidents: IncidentLog,
@@ -60,6 +64,7 @@ impl Ledger {
             started: false,
             components: BTreeMap::new(),
             critical: CriticalSet::default(),
+            dependents: Dependents::default(),
             system: Timeline::new(origin, ComponentState::Unobserved),
             process: Timeline::new(origin, ComponentState::Unobserved),
             incidents: IncidentLog::default(),
@@ -75,6 +80,7 @@ impl Ledger {
         self.started = false;
         self.waited_for.clear();
         self.critical = CriticalSet::default();
+        self.dependents = Dependents::default();
         if let Some((last_sign, clean)) = before {
             self.interrupt(last_sign.min(now), now, clean);
         }
@@ -102,11 +108,15 @@ impl Ledger {
 
     /// A check joins, or takes the place of one of the same name.
     pub(crate) fn join_check(&mut self, name: &Arc<str>, terms: CheckTerms, now: Moment) {
-        let component = self.component(name, now);
-        component.check = Some(CheckSide::new(terms.critical, terms.probe, terms.schedule, now));
         if terms.critical && !self.started {
             self.waited_for.insert(name.clone());
         }
+        let depends_on = terms.depends_on.clone();
+        let before = self.component(name, now).check.replace(CheckSide::new(terms, now));
+        if let Some(before) = before {
+            self.dependents.leave(name, &before.depends_on);
+        }
+        self.dependents.join(name, &depends_on);
         self.rebuild(name, now, now);
     }
 
@@ -153,7 +163,9 @@ impl Ledger {
     /// Nothing checks it any more; what it was stays.
     pub(crate) fn leave(&mut self, name: &str, now: Moment) {
         let Some(component) = self.components.get_mut(name) else { return };
-        component.check = None;
+        if let Some(check) = component.check.take() {
+            self.dependents.leave(name, &check.depends_on);
+        }
         component.last_run = None;
         if component.breaker.is_none() {
             component.timeline.set_from(now, ComponentState::Unobserved);

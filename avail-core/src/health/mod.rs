@@ -6,11 +6,13 @@
 //! | `status` | the four statuses, and the result of one run |
 //! | `outcome` | what a check's function may return |
 //! | `check` | a check as declared |
+//! | `dependencies` | which component waits for which: pure |
 //! | `hysteresis` | from runs to up and down: pure |
 //! | `runner` | one run: timeout, panic, latency |
 //! | `scheduler` | the task of each check |
 
 mod check;
+pub(crate) mod dependencies;
 pub(crate) mod hysteresis;
 mod outcome;
 pub(crate) mod runner;

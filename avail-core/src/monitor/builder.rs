@@ -1,6 +1,6 @@
 //! How a monitor is put together and started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,15 @@ use crate::availability::ledger::{CheckTerms, Ledger};
 use crate::breaker::Mode;
 use crate::breaker::fleet::MODE_VARIABLE;
 use crate::error::MonitorError;
-use crate::health::{HealthCheck, Probe, Schedule};
+use crate::health::dependencies::{Dependencies, validate};
+use crate::health::{HealthCheck, RESERVED, Schedule};
 use crate::history::RecoveryReport;
 use crate::history::record::Record;
 use crate::history::recovery::{Recovered, recover};
 use crate::history::writer::{OpenError, Store, Writer};
 use crate::registry::CircuitBreakerRegistry;
 use crate::scope::Scope;
-use crate::site;
+use crate::site::{self, CheckSite};
 
 /// Puts a monitor together; see [`AvailabilityMonitor::builder`].
 #[derive(Clone, Debug)]
@@ -129,8 +130,9 @@ impl AvailabilityMonitorBuilder {
     ///
     /// # Errors
     ///
-    /// [`MonitorError`] where two checks have one name, attributes contradict each other, a check,
-    /// the target or `AVAIL_BREAKERS` can't work as given, or the history file can't be used.
+    /// [`MonitorError`] where two checks have one name, attributes contradict each other, a check
+    /// depends on what is not there or on itself, a check, the target or `AVAIL_BREAKERS` can't work
+    /// as given, or the history file can't be used.
     pub async fn start(self) -> Result<AvailabilityMonitor, MonitorError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| MonitorError::NoRuntime)?;
         // Where the runtime has no timer, making a sleep panics; nothing else tells.
@@ -144,7 +146,8 @@ impl AvailabilityMonitorBuilder {
         if let Some(conflict) = registry.conflicts().into_iter().next() {
             return Err(MonitorError::ConflictingBreakers(Box::new(conflict)));
         }
-        let checks = self.all_checks()?;
+        let checks = self.all_checks(&registry)?;
+        can_be_waited_for(&checks, &registry)?;
         let history = self.open_history().await?;
 
         let clock = Scope::current().clock.clone();
@@ -166,9 +169,12 @@ impl AvailabilityMonitorBuilder {
     }
 
     /// Discovered and given by hand, each with what its defaults come to.
-    fn all_checks(&self) -> Result<Vec<(HealthCheck, Schedule)>, MonitorError> {
+    fn all_checks(
+        &self,
+        registry: &CircuitBreakerRegistry,
+    ) -> Result<Vec<(HealthCheck, Schedule)>, MonitorError> {
         let mut by_name: BTreeMap<Arc<str>, HealthCheck> = BTreeMap::new();
-        let found = if self.discover { self.discovered() } else { Vec::new() };
+        let found = if self.discover { self.discovered(registry) } else { Vec::new() };
         for check in found.into_iter().chain(self.checks.iter().cloned()) {
             if let Some(first) = by_name.insert(check.name.clone(), check.clone()) {
                 return Err(MonitorError::DuplicateCheck {
@@ -185,13 +191,32 @@ impl AvailabilityMonitorBuilder {
         scheduled.collect()
     }
 
-    fn discovered(&self) -> Vec<HealthCheck> {
-        let linked = site::linked_checks().into_iter();
-        let kept = linked.filter(|(_, site)| !self.excludes(&site.origin.path()));
-        let named = kept.map(|(name, site)| {
+    /// A dependency on a check follows that check: to its new name where it is renamed, and out of
+    /// the way where it is left out.
+    fn discovered(&self, registry: &CircuitBreakerRegistry) -> Vec<HealthCheck> {
+        let linked = site::linked_checks();
+        let (left_out, kept): (Vec<_>, Vec<_>) =
+            linked.into_iter().partition(|(_, site)| self.excludes(&site.origin.path()));
+        let renamed = |name: &Arc<str>, site: &'static CheckSite| {
             let path = site.origin.path();
             let renamed = self.renames.iter().find(|(from, _)| *from == path);
-            HealthCheck::of_site(renamed.map_or(name, |(_, to)| to.clone()), site)
+            renamed.map_or_else(|| name.clone(), |(_, to)| to.clone())
+        };
+        let names: BTreeMap<_, _> =
+            kept.iter().map(|(name, site)| (name.clone(), renamed(name, site))).collect();
+        let left_out: BTreeSet<_> = left_out.into_iter().map(|(name, _)| name).collect();
+        let by_hand = self.checks.iter().map(|check| check.name.clone());
+        let breakers = registry.components().into_iter().map(|(name, _)| name);
+        let others: BTreeSet<_> = by_hand.chain(breakers).collect();
+        let follow = |parent: &Arc<str>| match names.get(parent) {
+            Some(name) => Some(name.clone()),
+            None if left_out.contains(parent) && !others.contains(parent) => None,
+            None => Some(parent.clone()),
+        };
+        let named = kept.iter().map(|(name, site)| {
+            let mut check = HealthCheck::of_site(renamed(name, site), site);
+            check.depends_on = check.depends_on.iter().filter_map(follow).collect();
+            check
         });
         named.collect()
     }
@@ -218,6 +243,18 @@ impl AvailabilityMonitorBuilder {
             opened => opened,
         }
     }
+}
+
+/// Refuses checks that depend on what is not there, or on each other.
+fn can_be_waited_for(
+    checks: &[(HealthCheck, Schedule)],
+    registry: &CircuitBreakerRegistry,
+) -> Result<(), MonitorError> {
+    let named = checks.iter().map(|(check, _)| (check.name.clone(), check.depends_on.clone()));
+    let dependencies: Dependencies = named.collect();
+    let breakers = registry.components().into_iter().map(|(name, _)| name);
+    let known = dependencies.keys().cloned().chain(breakers).chain(RESERVED.map(Arc::from));
+    validate(&dependencies, &known.collect())
 }
 
 fn place(check: &HealthCheck) -> String {
@@ -276,7 +313,7 @@ impl Inner {
         self.with_ledger(|ledger, now| {
             ledger.begin(now, grace, self.past());
             if self.keeps_history() {
-                let terms = CheckTerms { critical: false, probe: Probe::None, schedule: None };
+                let terms = CheckTerms::by_hand();
                 ledger.join_check(&HISTORY.into(), terms, now);
             }
             for (check, schedule) in checks {
@@ -290,5 +327,11 @@ impl Inner {
 }
 
 pub(super) fn terms(check: &HealthCheck, schedule: Schedule) -> CheckTerms {
-    CheckTerms { critical: check.critical, probe: check.probe, schedule: Some(schedule) }
+    CheckTerms {
+        critical: check.critical,
+        probe: check.probe,
+        schedule: Some(schedule),
+        depends_on: check.depends_on.clone(),
+        tags: check.tags.clone(),
+    }
 }

@@ -204,6 +204,7 @@ impl Inner {
                     IncidentStep::Opened => Event::IncidentOpened(incident),
                     IncidentStep::Reopened => Event::IncidentReopened(incident),
                     IncidentStep::Raised => Event::IncidentRaised(incident),
+                    IncidentStep::Adopted => Event::IncidentAdopted(incident),
                     IncidentStep::Resolved => Event::IncidentResolved(incident),
                 });
             }

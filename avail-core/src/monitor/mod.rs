@@ -116,28 +116,29 @@ impl AvailabilityMonitor {
     ///
     /// # Errors
     ///
-    /// [`MonitorError`] where a check of that name is there already, it can't work as declared, or
-    /// the monitor has stopped.
+    /// [`MonitorError`] where a check of that name is there already, it can't work as declared, it
+    /// depends on what is not there or on itself, or the monitor has stopped.
     pub fn register(&self, check: HealthCheck) -> Result<(), MonitorError> {
         let schedule = check.schedule(self.inner.terms.check_interval)?;
         if !self.is_running() {
             return Err(MonitorError::Stopped);
         }
         let terms = builder::terms(&check, schedule);
-        let is_new = self.inner.with_ledger(|ledger, now| {
-            let is_new = !ledger.is_scheduled(&check.name);
-            if is_new {
-                ledger.join_check(&check.name, terms, now);
+        self.inner.with_ledger(|ledger, now| {
+            if ledger.is_scheduled(&check.name) {
+                return Err(MonitorError::DuplicateCheck {
+                    name: check.name.clone(),
+                    first: "the one that runs".into(),
+                    second: "the one to be registered".into(),
+                });
             }
-            is_new
-        });
-        if !is_new {
-            return Err(MonitorError::DuplicateCheck {
-                name: check.name,
-                first: "the one that runs".into(),
-                second: "the one to be registered".into(),
-            });
-        }
+            if !check.depends_on.is_empty() {
+                self.inner.join_breakers(ledger, now);
+                ledger.can_be_waited_for(&check.name, &check.depends_on)?;
+            }
+            ledger.join_check(&check.name, terms, now);
+            Ok(())
+        })?;
         self.inner.schedule(check, schedule);
         Ok(())
     }

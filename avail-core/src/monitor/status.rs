@@ -85,6 +85,10 @@ pub struct ComponentStatus {
     pub critical: bool,
     /// Which endpoint reads it.
     pub probe: Probe,
+    /// The components that it can't work without.
+    pub depends_on: Arc<[Arc<str>]>,
+    /// Words to group components by.
+    pub tags: Arc<[Arc<str>]>,
     /// In which way it is failing, if it is.
     pub class: Option<FailureClass>,
     /// What is wrong, in the words of the check's last run.
@@ -200,6 +204,9 @@ pub enum Event {
     IncidentReopened(Incident),
     /// An open incident got worse.
     IncidentRaised(Incident),
+    /// A component that it depends on is down too, which was noticed later: it follows from the
+    /// incident that its `parent` names now.
+    IncidentAdopted(Incident),
     /// It is over.
     IncidentResolved(Incident),
     /// A circuit breaker changed.

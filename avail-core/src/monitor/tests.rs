@@ -1,5 +1,7 @@
 #![cfg(feature = "test-util")]
 
+mod dependencies;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 

@@ -60,6 +60,12 @@ fn component(component: &Component) -> ComponentStatus {
         since: component.shown_since.to_datetime(),
         critical: component.is_critical(),
         probe: component.probe(),
+        depends_on: component
+            .check
+            .as_ref()
+            .map(|check| check.depends_on.clone())
+            .unwrap_or_default(),
+        tags: component.check.as_ref().map(|check| check.tags.clone()).unwrap_or_default(),
         class: component.class().filter(|_| failing),
         error: run.and_then(|run| run.error.clone()).filter(|_| failing),
         details: run.map(|run| run.details.clone()).unwrap_or_default(),

@@ -176,6 +176,10 @@ pub struct ComponentFigures {
     pub critical: bool,
     /// Which endpoint reads it.
     pub probe: Probe,
+    /// The components that it can't work without.
+    pub depends_on: Arc<[Arc<str>]>,
+    /// Words to group components by.
+    pub tags: Arc<[Arc<str>]>,
     /// In which way it is failing, if it is.
     pub class: Option<FailureClass>,
     /// What is wrong; `null` for a caller who may not see it.
@@ -205,6 +209,8 @@ impl ComponentFigures {
             since: status.since,
             critical: status.critical,
             probe: status.probe,
+            depends_on: status.depends_on.clone(),
+            tags: status.tags.clone(),
             class: status.class,
             error: sight.text(status.error.as_deref()),
             details: sight.details(&status.details),

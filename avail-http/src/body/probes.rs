@@ -69,6 +69,10 @@ pub struct ComponentBody {
     pub since: DateTime<Utc>,
     /// Whether it decides the system's status.
     pub critical: bool,
+    /// The components that it can't work without.
+    pub depends_on: Arc<[Arc<str>]>,
+    /// Words to group components by.
+    pub tags: Arc<[Arc<str>]>,
     /// In which way it is failing, if it is.
     pub class: Option<FailureClass>,
     /// What is wrong; `null` for a caller who may not see it.
@@ -93,6 +97,8 @@ impl ComponentBody {
             timestamp,
             since: one.since,
             critical: one.critical,
+            depends_on: one.depends_on.clone(),
+            tags: one.tags.clone(),
             class: one.class,
             error: sight.text(one.error.as_deref()),
             details: sight.details(&one.details),

@@ -37,6 +37,8 @@ pub(crate) enum IncidentStep {
     Reopened,
     /// It got worse.
     Raised,
+    /// It follows from another one, which was noticed later.
+    Adopted,
     Resolved,
 }
 
@@ -46,6 +48,7 @@ impl IncidentStep {
             IncidentStep::Opened => "opened",
             IncidentStep::Reopened => "reopened",
             IncidentStep::Raised => "raised",
+            IncidentStep::Adopted => "adopted",
             IncidentStep::Resolved => "resolved",
         }
     }
@@ -73,16 +76,24 @@ impl Failure {
 }
 
 /// How a check joins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CheckTerms {
     pub(crate) critical: bool,
     pub(crate) probe: Probe,
     pub(crate) schedule: Option<Schedule>,
+    pub(crate) depends_on: Arc<[Arc<str>]>,
+    pub(crate) tags: Arc<[Arc<str>]>,
 }
 
 impl CheckTerms {
     /// Known only because it was run by hand.
     pub(crate) fn by_hand() -> Self {
-        CheckTerms { critical: false, probe: Probe::None, schedule: None }
+        CheckTerms {
+            critical: false,
+            probe: Probe::None,
+            schedule: None,
+            depends_on: Arc::default(),
+            tags: Arc::default(),
+        }
     }
 }

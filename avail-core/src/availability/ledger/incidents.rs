@@ -28,6 +28,7 @@ impl Ledger {
             // A breaker may have opened in the middle of the streak that a threshold waited for.
             incident.start_time = incident.start_time.min(since.to_datetime());
         }
+        self.relate(name, now);
         self.tell(name, IncidentStep::Raised, now);
     }
 
@@ -43,6 +44,7 @@ impl Ledger {
         if let Some(incident) = self.incidents.open_of_mut(name) {
             failure.note_in(incident);
         }
+        self.relate(name, now);
         let step = if reopened { IncidentStep::Reopened } else { IncidentStep::Opened };
         self.tell(name, step, now);
     }

@@ -1,3 +1,5 @@
+mod parents;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -27,7 +29,12 @@ fn schedule(failure_threshold: u32, success_threshold: u32) -> Schedule {
 }
 
 fn terms(critical: bool, schedule: Schedule) -> CheckTerms {
-    CheckTerms { critical, probe: Probe::Readiness, schedule: Some(schedule) }
+    CheckTerms {
+        critical,
+        probe: Probe::Readiness,
+        schedule: Some(schedule),
+        ..CheckTerms::by_hand()
+    }
 }
 
 /// A ledger that began at 0, with one critical check `db`.

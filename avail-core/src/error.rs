@@ -50,6 +50,15 @@ pub enum MonitorError {
         /// What may have been meant.
         nearest: Option<Arc<str>>,
     },
+    /// Nothing of that name is looked at.
+    #[error("there is no component `{name}` here{}", did_you_mean(nearest.as_deref()))]
+    #[non_exhaustive]
+    UnknownComponent {
+        /// The name.
+        name: Arc<str>,
+        /// What may have been meant.
+        nearest: Option<Arc<str>>,
+    },
     /// Checks depend on each other, so that each would be the child of the other.
     #[error("health checks depend on each other in a circle: {}", way(names))]
     #[non_exhaustive]

@@ -24,7 +24,7 @@ pub mod tower;
 
 pub use self::availability::component::{LatencyHistogram, RunCounts};
 pub use self::availability::{
-    AvailabilityMetrics, ComponentState, Incident, Severity, StateSeconds, Window,
+    AvailabilityMetrics, ComponentState, Incident, Maintenance, Severity, StateSeconds, Window,
 };
 pub use self::breaker::{
     ActiveOverride, BreakerEvent, CallCounts, CallError, CancelFailure, Cause, CircuitBreaker,

@@ -111,15 +111,16 @@ impl IncidentLog {
     const CAPACITY: usize = 10_000;
 
     /// A new incident of a component that has none open, or its last one again if that was over
-    /// only just now. Gives whether it is that.
+    /// only just now, or in fact `goes_on`. Gives whether it is that.
     pub(crate) fn open(
         &mut self,
         component: &Arc<str>,
         severity: Severity,
         start: Moment,
         detected: Moment,
+        goes_on: bool,
     ) -> bool {
-        if let Some(mut incident) = self.take_reopened(component, severity, start) {
+        if let Some(mut incident) = self.take_reopened(component, severity, start, goes_on) {
             incident.end_time = None;
             incident.resolved = false;
             self.open.insert(component.clone(), incident);
@@ -151,12 +152,18 @@ impl IncidentLog {
         component: &str,
         severity: Severity,
         start: Moment,
+        goes_on: bool,
     ) -> Option<Incident> {
         let index = self.over.iter().rposition(|incident| &*incident.component == component)?;
         let last = &self.over[index];
         let recent = last.end().is_some_and(|end| start.since(end) <= millis(REOPEN_WITHIN));
         let both_down = last.has_downtime() && severity > Severity::Minor;
-        if recent && both_down { self.over.remove(index) } else { None }
+        if (recent || goes_on) && both_down { self.over.remove(index) } else { None }
+    }
+
+    /// When the last one of the component that is over ended.
+    pub(crate) fn last_end_of(&self, component: &str) -> Option<Moment> {
+        self.over.iter().rev().find(|incident| &*incident.component == component)?.end()
     }
 
     /// The component's open incident.

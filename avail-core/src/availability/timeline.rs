@@ -135,6 +135,11 @@ impl Timeline {
         Timeline { origin, folded: Totals::default(), changes, capacity: capacity.max(2) }
     }
 
+    /// One that was never anything else.
+    pub(crate) fn constant(state: ComponentState) -> Self {
+        Self::new(Moment(i64::MIN), state)
+    }
+
     /// Where it begins.
     pub(crate) fn origin(&self) -> Moment {
         self.origin

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::availability::checks::CheckCounts;
-use crate::availability::{ComponentState, Incident, Moment};
+use crate::availability::{ComponentState, Incident, Maintenance, Moment};
 
 /// The version of the format that is written.
 const VERSION: u32 = 1;
@@ -36,6 +36,8 @@ pub(crate) enum Record {
     },
     /// An incident as it is now.
     Incident { incident: Incident },
+    /// A maintenance as it is now: begun, changed or ended.
+    Maintenance { maintenance: Maintenance },
     /// Runs completed since the last such record.
     Checks { counts: BTreeMap<Arc<str>, CheckCounts> },
     /// Records that were lost because the queue was full.
@@ -45,7 +47,13 @@ pub(crate) enum Record {
 impl Record {
     /// Whether it must be on the disk before anything else is done.
     pub(crate) fn is_durable(&self) -> bool {
-        matches!(self, Record::Incident { .. } | Record::Stop | Record::Start { .. })
+        matches!(
+            self,
+            Record::Incident { .. }
+                | Record::Maintenance { .. }
+                | Record::Stop
+                | Record::Start { .. }
+        )
     }
 
     /// Whether it may be dropped when the queue is full: what comes again does no harm.

@@ -310,7 +310,8 @@ impl Inner {
         let pid = std::process::id();
         self.registry.set_draining(false);
         self.write(Record::Start { pid, version: env!("CARGO_PKG_VERSION").into() });
-        self.with_ledger(|ledger, now| {
+        // Nothing that time alone has brought about counts before the boot itself.
+        self.update(|ledger, now| {
             ledger.begin(now, grace, self.past());
             if self.keeps_history() {
                 let terms = CheckTerms::by_hand();

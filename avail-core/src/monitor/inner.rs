@@ -208,6 +208,19 @@ impl Inner {
                     IncidentStep::Resolved => Event::IncidentResolved(incident),
                 });
             }
+            Fact::Maintenance { ended, maintenance } => {
+                self.writer.send(now, Record::Maintenance { maintenance: maintenance.clone() });
+                self.announce(match ended {
+                    false => Event::MaintenanceBegan(maintenance),
+                    true => Event::MaintenanceEnded(maintenance),
+                });
+            }
+            Fact::Flapping { component, ended: false } => {
+                self.announce(Event::FlappingBegan { component });
+            }
+            Fact::Flapping { component, ended: true } => {
+                self.announce(Event::FlappingEnded { component });
+            }
             Fact::Started => self.announce(Event::Started),
         }
     }
@@ -444,6 +457,19 @@ fn log(fact: &Fact) {
             duration_seconds = incident.duration_seconds, error = incident.error,
             "an incident was {}", step.as_str()
         ),
+        Fact::Maintenance { ended: false, maintenance } => tracing::info!(
+            component = maintenance.component.as_deref(), until = %maintenance.end_time,
+            reason = %maintenance.reason, "a maintenance is announced"
+        ),
+        Fact::Maintenance { ended: true, maintenance } => {
+            tracing::info!(component = maintenance.component.as_deref(), "a maintenance is over")
+        }
+        Fact::Flapping { component, ended: false } => {
+            tracing::warn!(%component, "a component is flapping");
+        }
+        Fact::Flapping { component, ended: true } => {
+            tracing::info!(%component, "a component has calmed down");
+        }
         Fact::Started => tracing::info!("every critical check has passed: started"),
     }
 }

@@ -32,7 +32,7 @@ pub use self::status::{
 };
 pub(crate) use crate::availability::ledger::PROCESS;
 
-use crate::availability::{AvailabilityMetrics, Incident, Window};
+use crate::availability::{AvailabilityMetrics, Incident, Maintenance, Window};
 use crate::error::MonitorError;
 use crate::health::runner::run_here;
 use crate::health::{HealthCheck, HealthCheckResult, IntoHealth};
@@ -41,6 +41,9 @@ use crate::registry::CircuitBreakerRegistry;
 
 /// The built-in component that is degraded while the history can't be written.
 pub(crate) const HISTORY: &str = "history";
+
+/// So that its end can be written as a date.
+const LONGEST_MAINTENANCE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Runs every health check, watches every circuit breaker, and knows how available each component
 /// and the whole system were.
@@ -224,6 +227,63 @@ impl AvailabilityMonitor {
     /// told so, and slows nobody.
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.inner.listen()
+    }
+
+    /// Announces that a component, or with `None` the whole system, is out of service from now on,
+    /// for so long and for that reason; once more, to give it another end. It lasts through a
+    /// restart, ends by itself, and [`end_maintenance`](Self::end_maintenance) ends it before.
+    ///
+    /// Its time is counted as maintenance, which is on neither side of availability, and no incident
+    /// begins in it. One that was open stays open until the component comes up, and the maintenance
+    /// is no part of its duration; what is still down at the end is an incident from then on. What
+    /// is shown stays the truth, with a mark: checks run on, and readiness goes by the status.
+    ///
+    /// In the system's own account a component in maintenance is not there; that of the whole system
+    /// is maintenance of every component too.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::Duration;
+    /// # let monitor = avail_core::AvailabilityMonitor::builder().discover(false).start().await?;
+    /// # monitor.check_health("db", || async {}).await;
+    /// let hour = Duration::from_secs(3_600);
+    /// monitor.maintenance("db", hour, "moving to another disk")?;
+    /// monitor.maintenance(None, hour, "moving to another data centre")?;
+    /// assert_eq!(monitor.maintenances().len(), 2);
+    /// assert!(monitor.end_maintenance("db"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`MonitorError::UnknownComponent`] where nothing of that name is looked at.
+    pub fn maintenance<'a>(
+        &self,
+        component: impl Into<Option<&'a str>>,
+        duration: Duration,
+        reason: impl Into<Arc<str>>,
+    ) -> Result<Maintenance, MonitorError> {
+        let (component, reason) = (component.into().map(Arc::<str>::from), reason.into());
+        self.inner.with_ledger(|ledger, now| {
+            self.inner.join_breakers(ledger, now);
+            if let Some(name) = &component {
+                ledger.must_know(name)?;
+            }
+            let until = now.after(duration.min(LONGEST_MAINTENANCE));
+            Ok(ledger.begin_maintenance(component, until, reason, now))
+        })
+    }
+
+    /// Ends the maintenance of a component, or with `None` that of the whole system, before it is
+    /// due. Gives whether there was one.
+    pub fn end_maintenance<'a>(&self, component: impl Into<Option<&'a str>>) -> bool {
+        let component = component.into().map(Arc::<str>::from);
+        self.inner.with_ledger(|ledger, now| ledger.end_maintenance(component.as_ref(), now))
+    }
+
+    /// What is announced and under way: first that of the whole system, then by component.
+    pub fn maintenances(&self) -> Vec<Maintenance> {
+        self.inner.with_ledger(|ledger, _| ledger.maintenance().cloned().collect())
     }
 
     /// The availability to be reached, in percent.

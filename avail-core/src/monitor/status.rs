@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::availability::component::{LatencyHistogram, RunCounts};
-use crate::availability::{AvailabilityMetrics, Incident, StateSeconds};
+use crate::availability::{AvailabilityMetrics, Incident, Maintenance, StateSeconds};
 use crate::breaker::{BreakerEvent, CircuitBreakerMetrics, Mode};
 use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe};
 use crate::history::HistoryStatus;
@@ -41,6 +41,8 @@ pub struct SystemStatus {
     pub running: bool,
     /// Why the process can't go on, if somebody said so.
     pub fatal: Option<String>,
+    /// The maintenance that the whole system is in, if it is.
+    pub maintenance: Option<Maintenance>,
     /// Incidents that are not over.
     pub active_incidents: usize,
     /// Those of them that have lasted longer than `prolonged_after`.
@@ -89,6 +91,12 @@ pub struct ComponentStatus {
     pub depends_on: Arc<[Arc<str>]>,
     /// Words to group components by.
     pub tags: Arc<[Arc<str>]>,
+    /// Whether it changes too often to be relied on: six times within ten minutes, and not yet
+    /// fewer than three times.
+    pub flapping: bool,
+    /// The maintenance that it is in, its own or that of the whole system. It hides nothing: the
+    /// status is the true one, and readiness goes by that.
+    pub maintenance: Option<Maintenance>,
     /// In which way it is failing, if it is.
     pub class: Option<FailureClass>,
     /// What is wrong, in the words of the check's last run.
@@ -209,6 +217,22 @@ pub enum Event {
     IncidentAdopted(Incident),
     /// It is over.
     IncidentResolved(Incident),
+    /// A component changed six times within ten minutes: it is at least degraded from now on.
+    #[non_exhaustive]
+    FlappingBegan {
+        /// Which.
+        component: Arc<str>,
+    },
+    /// It changed fewer than three times within the last ten minutes.
+    #[non_exhaustive]
+    FlappingEnded {
+        /// Which.
+        component: Arc<str>,
+    },
+    /// A maintenance was announced, or given another end.
+    MaintenanceBegan(Maintenance),
+    /// It is over, as announced or before.
+    MaintenanceEnded(Maintenance),
     /// A circuit breaker changed.
     BreakerChanged(BreakerEvent),
     /// It takes no new work from now on.

@@ -1,6 +1,7 @@
 #![cfg(feature = "test-util")]
 
 mod dependencies;
+mod maintenance;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;

@@ -18,7 +18,7 @@ pub(super) fn status(inner: &Inner) -> SystemStatus {
 }
 
 fn status_of(inner: &Inner, ledger: &Ledger, now: Moment) -> SystemStatus {
-    let components: Vec<_> = ledger.present().map(component).collect();
+    let components: Vec<_> = ledger.present().map(|one| component(ledger, one)).collect();
     let incidents = ledger.active_incidents(now);
     let prolonged = inner.terms.prolonged_after.as_secs_f64();
     let (running, draining) = (inner.is_running(), inner.is_draining());
@@ -40,6 +40,7 @@ fn status_of(inner: &Inner, ledger: &Ledger, now: Moment) -> SystemStatus {
         draining,
         running,
         fatal,
+        maintenance: ledger.maintenance().find(|one| one.component.is_none()).cloned(),
         active_incidents: incidents.len(),
         prolonged_incidents: incidents.iter().filter(|i| age(i, now) > prolonged).count(),
         components,
@@ -51,7 +52,7 @@ fn age(incident: &Incident, now: Moment) -> f64 {
     now.since(incident.start()) as f64 / 1000.0
 }
 
-fn component(component: &Component) -> ComponentStatus {
+fn component(ledger: &Ledger, component: &Component) -> ComponentStatus {
     let run = component.last_run.as_ref();
     let failing = component.shown != HealthStatus::Healthy;
     ComponentStatus {
@@ -66,6 +67,8 @@ fn component(component: &Component) -> ComponentStatus {
             .map(|check| check.depends_on.clone())
             .unwrap_or_default(),
         tags: component.check.as_ref().map(|check| check.tags.clone()).unwrap_or_default(),
+        flapping: component.flapping.is_flapping(),
+        maintenance: ledger.maintenance_of(&component.name).cloned(),
         class: component.class().filter(|_| failing),
         error: run.and_then(|run| run.error.clone()).filter(|_| failing),
         details: run.map(|run| run.details.clone()).unwrap_or_default(),

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::probes::MaintenanceBody;
 use super::timestamp;
 use crate::security::Sight;
 
@@ -180,6 +181,10 @@ pub struct ComponentFigures {
     pub depends_on: Arc<[Arc<str>]>,
     /// Words to group components by.
     pub tags: Arc<[Arc<str>]>,
+    /// Whether it changes too often to be relied on.
+    pub flapping: bool,
+    /// The announced maintenance that it is in, if it is.
+    pub maintenance: Option<MaintenanceBody>,
     /// In which way it is failing, if it is.
     pub class: Option<FailureClass>,
     /// What is wrong; `null` for a caller who may not see it.
@@ -211,6 +216,8 @@ impl ComponentFigures {
             probe: status.probe,
             depends_on: status.depends_on.clone(),
             tags: status.tags.clone(),
+            flapping: status.flapping,
+            maintenance: MaintenanceBody::of(status.maintenance.as_ref(), sight),
             class: status.class,
             error: sight.text(status.error.as_deref()),
             details: sight.details(&status.details),

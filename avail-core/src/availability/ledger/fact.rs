@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::maintenance::Maintenance;
 use crate::availability::incident::Incident;
 use crate::availability::moment::Moment;
 use crate::availability::timeline::ComponentState;
@@ -26,6 +27,15 @@ pub(crate) enum Fact {
     Incident {
         step: IncidentStep,
         incident: Incident,
+    },
+    Maintenance {
+        ended: bool,
+        maintenance: Maintenance,
+    },
+    /// It has begun, or ceased, to change too often.
+    Flapping {
+        component: Arc<str>,
+        ended: bool,
     },
     /// Every critical check has passed for the first time.
     Started,

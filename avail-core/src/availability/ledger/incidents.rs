@@ -19,6 +19,7 @@ impl Ledger {
         now: Moment,
     ) {
         let severity = if critical { Severity::Critical } else { Severity::Major };
+        let Some(since) = self.accountable_from(name, since, now) else { return };
         if self.incidents.open_of(name).is_none() {
             return self.open(name, severity, since, failure, now);
         }
@@ -40,7 +41,8 @@ impl Ledger {
         failure: Failure,
         now: Moment,
     ) {
-        let reopened = self.incidents.open(name, severity, since, now);
+        let goes_on = self.was_only_in_maintenance(name, since);
+        let reopened = self.incidents.open(name, severity, since, now, goes_on);
         if let Some(incident) = self.incidents.open_of_mut(name) {
             failure.note_in(incident);
         }
@@ -86,7 +88,8 @@ impl Ledger {
             Some(timeline) if incident.has_downtime() => {
                 timeline.totals(span).of(ComponentState::Down)
             }
-            _ => span.length(),
+            Some(timeline) => span.length() - timeline.totals(span).of(ComponentState::Maintenance),
+            None => span.length(),
         };
         millis as f64 / 1000.0
     }
@@ -102,6 +105,9 @@ impl Ledger {
     ) {
         if let Some(incident) = self.incidents.open_of_mut(name) {
             incident.failures += 1;
+            return;
+        }
+        if self.accountable_from(name, at, now).is_none() {
             return;
         }
         let severity = if critical { Severity::Critical } else { Severity::Minor };

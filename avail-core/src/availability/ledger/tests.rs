@@ -1,3 +1,5 @@
+mod flapping;
+mod maintenance;
 mod parents;
 
 use proptest::prelude::*;
@@ -390,25 +392,20 @@ fn seconds_are_final_only_when_no_later_run_can_change_them() {
     assert_eq!(until(&ledger, 31.0), Some(at(30.0)));
 }
 
-/// A plain reference: what `db` is in each second, from runs that start on whole seconds.
+/// A plain reference: what `db` is in each tenth of a second, from runs that start on whole seconds
+/// and take a tenth. Gives how many there are of each state.
 fn reference(thresholds: (u32, u32), runs: &[(i64, HealthStatus)], end: i64) -> [i64; 5] {
-    let mut line = vec![ComponentState::Unobserved; end as usize];
-    let mut fill = |from: i64, state| line[from as usize..].fill(state);
+    let mut line = vec![ComponentState::Unobserved; end as usize * 10];
     let (mut up, mut against): (Option<bool>, Vec<i64>) = (None, Vec::new());
+    let (mut seen, mut changes): (Option<ComponentState>, Vec<i64>) = (None, Vec::new());
     for &(started, status) in runs {
         let good = status.is_up();
         let level = match status {
+            HealthStatus::Healthy => ComponentState::Up,
             HealthStatus::Degraded => ComponentState::Degraded,
-            _ => ComponentState::Up,
+            _ => ComponentState::Down,
         };
-        if up == Some(good) {
-            against.clear();
-            if good {
-                fill(started, level);
-            }
-            continue;
-        }
-        if up.is_none() && good {
+        if up == Some(good) || (up.is_none() && good) {
             against.clear();
         }
         against.push(started);
@@ -417,13 +414,27 @@ fn reference(thresholds: (u32, u32), runs: &[(i64, HealthStatus)], end: i64) -> 
             (_, true) => thresholds.1,
             (_, false) => thresholds.0,
         };
-        if against.len() as u32 >= needed {
-            fill(against[0], if good { level } else { ComponentState::Down });
+        let decided = up == Some(good) || against.len() as u32 >= needed;
+        if decided {
+            line[against[0] as usize * 10..].fill(level);
             up = Some(good);
             against.clear();
+            if seen.replace(level).is_some_and(|before| before != level) {
+                changes.push(started * 10 + 1);
+            }
         }
     }
-    ComponentState::ALL.map(|state| line.iter().filter(|second| **second == state).count() as i64)
+    let mut flaps = false;
+    for (tenth, state) in line.iter_mut().enumerate() {
+        let tenth = tenth as i64;
+        let recent =
+            changes.iter().filter(|change| (tenth - 5_999..=tenth).contains(change)).count();
+        flaps = recent >= if flaps { 3 } else { 6 };
+        if flaps && *state == ComponentState::Up {
+            *state = ComponentState::Degraded;
+        }
+    }
+    ComponentState::ALL.map(|state| line.iter().filter(|tenth| **tenth == state).count() as i64)
 }
 
 fn any_status() -> impl Strategy<Value = HealthStatus> {
@@ -444,17 +455,19 @@ proptest! {
         let mut second = 0;
         let timed: Vec<_> = runs.iter().map(|&(gap, status)| { second += gap; (second, status) }).collect();
         for &(started, status) in &timed {
+            ledger.advance(at(started as f64));
             run(&mut ledger, DB, started as f64, status);
         }
         let end = second + 5;
+        ledger.advance(at(end as f64));
         let expected = reference(thresholds, &timed, end);
         let db = all_time(&ledger, DB, end as f64);
         let counted = [
             db.uptime_seconds, db.degraded_seconds, db.downtime_seconds,
             db.maintenance_seconds, db.unobserved_seconds,
         ];
-        prop_assert_eq!(counted, expected.map(|seconds| seconds as f64));
-        prop_assert_eq!(counted.iter().sum::<f64>(), end as f64);
+        prop_assert_eq!(counted.map(|seconds| (seconds * 10.0).round() as i64), expected);
+        prop_assert!((counted.iter().sum::<f64>() - end as f64).abs() < 1e-6);
 
         let by_incidents: f64 = incidents(&ledger, end as f64).iter().map(|i| i.duration_seconds).sum();
         prop_assert_eq!(by_incidents, db.downtime_seconds, "incidents and downtime agree");

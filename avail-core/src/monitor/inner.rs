@@ -21,7 +21,8 @@ use crate::availability::Moment;
 use crate::availability::ledger::{Fact, IncidentStep, Ledger};
 use crate::breaker::{BreakerEvent, Subscription};
 use crate::clock::{Clock, Tick};
-use crate::health::scheduler::keep_checking;
+use crate::health::scheduler::{Scheduled, keep_checking};
+use crate::health::slot::Slot;
 use crate::health::{HealthCheck, HealthCheckResult, HealthStatus, RESERVED, Schedule};
 use crate::history::RecoveryReport;
 use crate::history::record::Record;
@@ -60,6 +61,8 @@ pub(crate) struct Inner {
     ledger: Mutex<Ledger>,
     recent: Mutex<VecDeque<HealthCheckResult>>,
     tasks: Mutex<HashMap<Arc<str>, CheckTask>>,
+    /// Where checks run, by name, also while one that was taken away hangs.
+    slots: Mutex<HashMap<Arc<str>, Weak<Slot>>>,
     recoveries: Recoveries,
     pulse: Mutex<Option<AbortHandle>>,
     writer: Writer,
@@ -110,6 +113,7 @@ impl Inner {
             ledger: Mutex::new(ledger),
             recent: Mutex::default(),
             tasks: Mutex::default(),
+            slots: Mutex::default(),
             recoveries: Recoveries::default(),
             pulse: Mutex::default(),
             writer: history.writer,
@@ -302,7 +306,9 @@ impl Inner {
     /// Starts the check's task, in place of one of the same name.
     pub(super) fn schedule(self: &Arc<Self>, check: HealthCheck, schedule: Schedule) {
         let (name, wake) = (check.name.clone(), Arc::new(Notify::new()));
-        let task = keep_checking(self.clone(), check, schedule, wake.clone());
+        let slot = self.slot(&name);
+        let scheduled = Scheduled { check, schedule, slot, wake: wake.clone() };
+        let task = keep_checking(self.clone(), scheduled);
         let handle = self.runtime.spawn(carry(task)).abort_handle();
         let mut tasks = lock(&self.tasks);
         if let Some(before) = tasks.insert(name.clone(), CheckTask { handle, wake }) {
@@ -316,9 +322,35 @@ impl Inner {
         }
     }
 
+    fn slot(&self, name: &Arc<str>) -> Arc<Slot> {
+        let checks = lock(&self.tasks).len();
+        let mut slots = lock(&self.slots);
+        // Names may come and go for ever: those that are gone are swept out now and then.
+        if slots.len() > 2 * checks + 64 {
+            slots.retain(|_, slot| slot.strong_count() > 0);
+        }
+        let known = slots.get(name).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let slot = Arc::new(Slot::new(self.clock.tick()));
+            slots.insert(name.clone(), Arc::downgrade(&slot));
+            slot
+        })
+    }
+
     pub(super) fn unschedule(&self, name: &str) -> bool {
         let task = lock(&self.tasks).remove(name);
         task.as_ref().inspect(|task| task.handle.abort()).is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn known_slots(&self) -> usize {
+        lock(&self.slots).len()
+    }
+
+    /// Every check that runs on a schedule runs now.
+    #[cfg(test)]
+    pub(super) fn run_all_now(&self) {
+        lock(&self.tasks).values().for_each(|task| task.wake.notify_one());
     }
 
     async fn pulse(&self) {

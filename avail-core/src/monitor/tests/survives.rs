@@ -141,22 +141,33 @@ async fn ten_thousand_failing_checks_at_once() {
     let path = dir.path().join("history.jsonl");
     let (db, runs) = counted("db", |_| Health::healthy());
     let builder = builder().history_file(&path).startup_grace(Duration::ZERO);
-    let fail = |run| if run == 1 { Health::unhealthy("refused") } else { Health::healthy() };
+    let done: Arc<AtomicUsize> = Arc::default();
     let bad = (0..MANY).map(|number| {
+        let done = done.clone();
+        let fails_once = move |run| {
+            done.fetch_add(1, Ordering::SeqCst);
+            if run == 1 { Health::unhealthy("refused") } else { Health::healthy() }
+        };
         // They run when they are told to, and all at once.
-        counted(&format!("c{number}"), fail).0.interval(seconds(86_400))
+        counted(&format!("c{number}"), fails_once).0.interval(seconds(86_400))
     });
+    let all_have_run = async |times: usize| {
+        while done.load(Ordering::SeqCst) < times * MANY {
+            settle().await;
+        }
+        for _ in 0..100 {
+            settle().await; // until the last of them is recorded
+        }
+    };
     let all = bad.fold(builder, AvailabilityMonitorBuilder::check);
     let monitor = all.check(db.interval(seconds(10))).start().await.expect("starts");
-    while !monitor.status().started {
-        settle().await;
-    }
+    all_have_run(1).await;
+    assert!(monitor.status().started);
     let mut slow = monitor.subscribe();
     let (began, runs_before) = (monitor.status().timestamp, runs.load(Ordering::SeqCst));
     monitor.inner.run_all_now();
-    while monitor.active_incidents().len() < MANY {
-        settle().await;
-    }
+    all_have_run(2).await;
+    assert_eq!(monitor.active_incidents().len(), MANY);
     for _ in 0..100 {
         pass(seconds(1)).await;
     }
@@ -167,11 +178,12 @@ async fn ten_thousand_failing_checks_at_once() {
     assert!(matches!(slow.try_recv(), Err(broadcast::error::TryRecvError::Lagged(_))));
 
     monitor.inner.run_all_now();
-    while !monitor.active_incidents().is_empty() {
-        settle().await;
-    }
-    let downtimes = (0..MANY).map(|number| downtime(&monitor, &format!("c{number}")));
-    let down: Vec<f64> = downtimes.collect();
+    all_have_run(3).await;
+    assert!(monitor.active_incidents().is_empty());
+    let all = monitor.snapshot().components;
+    let bad = all.iter().filter(|one| one.name.starts_with('c'));
+    let down: Vec<f64> = bad.map(|one| one.availability[3].downtime_seconds).collect();
+    assert_eq!(down.len(), MANY);
     assert!(down.iter().all(|seconds| (100.0..102.0).contains(seconds)), "{:?}", &down[..5]);
     let ended = monitor.status().timestamp;
     assert!((ended - began).num_seconds() <= 102);
@@ -183,4 +195,22 @@ async fn ten_thousand_failing_checks_at_once() {
         assert_eq!(downtime(&again, &name), downtime(&monitor, &name));
     }
     assert_eq!(downtime(&again, "db"), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_slow_checks_at_once_cost_no_more_than_others() {
+    const MANY: usize = 10_000;
+    let _isolated = isolated();
+    let slow = (0..MANY).map(|number| {
+        counted(&format!("c{number}"), |_| Health::degraded("slow")).0.interval(seconds(86_400))
+    });
+    let all = slow.fold(builder(), AvailabilityMonitorBuilder::check);
+    let monitor = all.start().await.expect("starts");
+    // A walk over all of them at each of their runs would take minutes.
+    let began = std::time::Instant::now();
+    while !monitor.status().started {
+        settle().await;
+    }
+    assert!(began.elapsed() < seconds(60), "{:?}", began.elapsed());
+    assert_eq!(monitor.status().status, HealthStatus::Degraded);
 }

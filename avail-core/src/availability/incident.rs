@@ -76,6 +76,28 @@ pub struct Incident {
 }
 
 impl Incident {
+    pub(crate) fn new(
+        component: &Arc<str>,
+        severity: Severity,
+        start: Moment,
+        detected: Moment,
+    ) -> Self {
+        Incident {
+            id: id(component, start),
+            component: component.clone(),
+            severity,
+            start_time: start.to_datetime(),
+            detected_at: detected.to_datetime(),
+            end_time: None,
+            duration_seconds: 0.0,
+            error: None,
+            class: None,
+            failures: 0,
+            resolved: false,
+            parent: None,
+        }
+    }
+
     pub(crate) fn start(&self) -> Moment {
         self.start_time.into()
     }
@@ -128,20 +150,7 @@ impl IncidentLog {
             return true;
         }
         self.count(component, severity);
-        let incident = Incident {
-            id: id(component, start),
-            component: component.clone(),
-            severity,
-            start_time: start.to_datetime(),
-            detected_at: detected.to_datetime(),
-            end_time: None,
-            duration_seconds: 0.0,
-            error: None,
-            class: None,
-            failures: 0,
-            resolved: false,
-            parent: None,
-        };
+        let incident = Incident::new(component, severity, start, detected);
         self.ids.insert(incident.id.clone());
         self.open.insert(component.clone(), incident);
         false

@@ -8,6 +8,7 @@
 //! | `maintenance` | announced maintenance |
 //! | `parents` | which incident follows from which |
 //! | `critical` | which components the system's timeline has to look at |
+//! | `system` | the incidents of the whole system |
 //! | `questions` | what the history tells, and what is asked |
 
 mod critical;
@@ -16,6 +17,7 @@ mod incidents;
 mod maintenance;
 mod parents;
 mod questions;
+mod system;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -188,6 +188,14 @@ impl AvailabilityMonitor {
         self.inner.with_ledger(|ledger, now| ledger.incidents(window, now))
     }
 
+    /// Incidents of the whole system that lasted at some time of the window, oldest first: the union
+    /// of the down times of its critical components and of the process. However many were down
+    /// together, it is one, as in the system's figures; each has its own beside it in
+    /// [`incidents`](Self::incidents), where these are not.
+    pub fn system_incidents(&self, window: Window) -> Vec<Incident> {
+        self.inner.with_ledger(|ledger, now| ledger.system_incidents(window, now))
+    }
+
     /// The system and each component at this moment. It runs no check, and is cheap.
     pub fn status(&self) -> SystemStatus {
         view::status(&self.inner)

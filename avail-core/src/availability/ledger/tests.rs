@@ -1,6 +1,7 @@
 mod flapping;
 mod maintenance;
 mod parents;
+mod system;
 
 use proptest::prelude::*;
 

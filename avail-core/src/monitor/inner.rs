@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -40,6 +41,8 @@ const HEARTBEAT_IN_INCIDENT: Duration = Duration::from_secs(1);
 const PROGRESS: Duration = Duration::from_secs(60);
 /// A heartbeat older than this means that the runtime is wedged.
 const WEDGED_AFTER: Duration = Duration::from_secs(30);
+/// The runtime that a panic ends is gone within that time; if it lives on, somebody caught it.
+const UNWINDING: Duration = Duration::from_secs(10);
 /// How many results are kept in memory.
 const RECENT: usize = 256;
 /// How many events a subscriber may lag behind.
@@ -78,6 +81,10 @@ pub(crate) struct Inner {
     draining: AtomicBool,
     fatal: Mutex<Option<String>>,
     heartbeat: AtomicU64,
+    /// The thread that it was started on.
+    started_on: ThreadId,
+    /// When a panic last unwound a handle on that thread, outside of any task; 0: never.
+    unwound_at: AtomicU64,
     past: Option<(Moment, bool)>,
     recovery: Option<RecoveryReport>,
 }
@@ -126,6 +133,8 @@ impl Inner {
             runtime,
             draining: AtomicBool::new(false),
             fatal: Mutex::default(),
+            started_on: std::thread::current().id(),
+            unwound_at: AtomicU64::new(0),
             past,
             recovery,
         }
@@ -441,6 +450,23 @@ impl Inner {
         }
     }
 
+    /// A panic drops a handle. The runtime catches those of its tasks; one of the thread that the
+    /// monitor was started on, outside of them, is that of `main`.
+    pub(super) fn is_unwound(&self) {
+        let here = std::thread::current().id() == self.started_on;
+        if here && tokio::task::try_id().is_none() {
+            // Relaxed: a number that guards no other memory.
+            self.unwound_at.store(self.clock.tick().as_nanos(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a panic of `main` is why the runtime ends.
+    fn is_ended_by_panic(&self) -> bool {
+        let at = self.unwound_at.load(Ordering::Relaxed);
+        let lately = || self.elapsed_since(Tick::from_nanos(at)) < UNWINDING;
+        std::thread::panicking() || (at > 0 && lately())
+    }
+
     pub(super) fn set_fatal(&self, reason: String) {
         tracing::error!(reason, "the process was said to be beyond repair: not alive from now on");
         *lock(&self.fatal) = Some(reason.clone());
@@ -516,7 +542,7 @@ impl Drop for EndOfRuntime {
     fn drop(&mut self) {
         // Aborted by the end itself, it has nothing to add, and must not wait for it.
         if self.inner.is_running() {
-            self.inner.end(!std::thread::panicking());
+            self.inner.end(!self.inner.is_ended_by_panic());
         }
     }
 }

@@ -49,7 +49,8 @@ const LONGEST_MAINTENANCE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// and the whole system were.
 ///
 /// It is a handle: clones are the same monitor, and dropping them stops nothing;
-/// [`stop`](Self::stop) does, or the end of the runtime that it was started in.
+/// [`stop`](Self::stop) does, or the end of the runtime that it was started in. Keep one in `main`:
+/// where a panic of `main` ends the runtime, it tells the history that this was no clean stop.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -68,6 +69,16 @@ const LONGEST_MAINTENANCE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 #[derive(Clone, Debug)]
 pub struct AvailabilityMonitor {
     pub(crate) inner: Arc<Inner>,
+}
+
+/// A handle in `main` is dropped before the runtime is: it tells whether a panic is the reason, which
+/// the runtime's own threads can't.
+impl Drop for AvailabilityMonitor {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.inner.is_unwound();
+        }
+    }
 }
 
 impl AvailabilityMonitor {

@@ -1,6 +1,7 @@
 #![cfg(feature = "test-util")]
 
 mod dependencies;
+mod events;
 mod maintenance;
 mod scheduler;
 mod survives;

@@ -214,3 +214,38 @@ async fn ten_thousand_slow_checks_at_once_cost_no_more_than_others() {
     assert!(began.elapsed() < seconds(60), "{:?}", began.elapsed());
     assert_eq!(monitor.status().status, HealthStatus::Degraded);
 }
+
+/// A boot whose main does `what` with the monitor, on a runtime of many threads. Gives whether the
+/// next one finds that it ended uncleanly.
+fn ends_uncleanly<F: Future<Output = ()>>(
+    what: impl FnOnce(AvailabilityMonitor) -> F + Send + 'static,
+) -> bool {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("history.jsonl");
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let first = path.clone();
+    let main = std::thread::spawn(move || {
+        let runtime = runtime().expect("a runtime");
+        runtime.block_on(async {
+            let monitor = builder().history_file(first).start().await.expect("starts");
+            what(monitor).await;
+        });
+    });
+    let _ = main.join();
+    let again = runtime().expect("a runtime").block_on(builder().history_file(&path).start());
+    again.expect("starts").recovery().expect("a file").unclean_end
+}
+
+#[test]
+fn a_panic_of_main_is_no_clean_stop_and_one_of_a_task_is_not_the_end() {
+    assert!(!ends_uncleanly(async |_monitor| {}));
+    assert!(ends_uncleanly(async |_monitor| panic!("no configuration")));
+    let caught = async |monitor: AvailabilityMonitor| {
+        let task = tokio::spawn(async move {
+            let _in_use = monitor;
+            panic!("a handler's mistake")
+        });
+        task.await.expect_err("it panicked");
+    };
+    assert!(!ends_uncleanly(caught));
+}

@@ -520,7 +520,7 @@ fn log(fact: &Fact) {
             reason = %maintenance.reason, "a maintenance is announced"
         ),
         Fact::Maintenance { ended: true, maintenance } => {
-            tracing::info!(component = maintenance.component.as_deref(), "a maintenance is over")
+            tracing::info!(component = maintenance.component.as_deref(), "a maintenance is over");
         }
         Fact::Flapping { component, ended: false } => {
             tracing::warn!(%component, "a component is flapping");

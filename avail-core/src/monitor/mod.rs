@@ -289,7 +289,7 @@ impl AvailabilityMonitor {
                 ledger.must_know(name)?;
             }
             let until = now.after(duration.min(LONGEST_MAINTENANCE));
-            Ok(ledger.begin_maintenance(component, until, reason, now))
+            Ok(ledger.begin_maintenance(component.as_ref(), until, reason, now))
         })
     }
 

@@ -27,7 +27,9 @@ impl CriticalSet {
         if let Some(before) = self.known.remove(name) {
             let key = (before, name.clone());
             self.by_last_change.remove(&key);
-            self.steady.iter_mut().for_each(|set| drop(set.remove(&key)));
+            for set in &mut self.steady {
+                set.remove(&key);
+            }
             self.joined_late.remove(name);
         }
         let Some(member) = component.member.filter(|_| component.is_critical()) else { return };

@@ -78,20 +78,21 @@ impl Ledger {
     /// Begins one, or gives the one that is under way another end and another reason.
     pub(crate) fn begin_maintenance(
         &mut self,
-        component: Option<Arc<str>>,
+        component: Option<&Arc<str>>,
         until: Moment,
         reason: Arc<str>,
         now: Moment,
     ) -> Maintenance {
-        let before = self.announced.under_way.get(&component);
+        let key = component.cloned();
+        let before = self.announced.under_way.get(&key);
         let maintenance = Maintenance {
             start_time: before.map_or(now.to_datetime(), |before| before.start_time),
             end_time: until.max(now).to_datetime(),
-            component: component.clone(),
+            component: key,
             reason,
         };
         self.replay_maintenance(maintenance.clone());
-        self.rebuild_affected(component.as_ref(), now, now);
+        self.rebuild_affected(component, now, now);
         self.facts.push(Fact::Maintenance { ended: false, maintenance: maintenance.clone() });
         maintenance
     }

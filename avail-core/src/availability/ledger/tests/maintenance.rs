@@ -4,7 +4,7 @@ use super::*;
 
 fn begin(ledger: &mut Ledger, component: Option<&str>, from: f64, until: f64) {
     ledger.advance(at(from));
-    ledger.begin_maintenance(component.map(Arc::from), at(until), "disk".into(), at(from));
+    ledger.begin_maintenance(component.map(Arc::from).as_ref(), at(until), "disk".into(), at(from));
 }
 
 /// Runs of `db` every ten seconds: a span of seconds and whether they are good.
@@ -289,7 +289,7 @@ proptest! {
             }
             if now == from {
                 let announced = at((from + length) as f64);
-                masked.begin_maintenance(component.clone(), announced, "".into(), at(now as f64));
+                masked.begin_maintenance(component.as_ref(), announced, "".into(), at(now as f64));
             }
             if now == until {
                 masked.end_maintenance(component.as_ref(), at(now as f64));

@@ -489,13 +489,14 @@ async fn the_history_is_carried_on_and_a_crash_is_accounted_for() {
     let first = one_boot(&path, &isolated, true).await;
     assert_eq!(first.recovery().expect("a file").records, 0);
     let of_first = first.component_metrics("db", Window::ALL_TIME).expect("known");
-    assert!((29.0..34.0).contains(&of_first.downtime_seconds), "{of_first:?}");
+    // Three pauses of 9 to 11 s, since time passes here in whole seconds.
+    assert!((26.0..=34.0).contains(&of_first.downtime_seconds), "{of_first:?}");
 
     pass(seconds(50)).await; // stopped in order
     let second = one_boot(&path, &isolated, false).await;
     assert!(!second.recovery().expect("a file").unclean_end);
     let of_second = second.component_metrics("db", Window::ALL_TIME).expect("known");
-    assert!(of_second.downtime_seconds > of_first.downtime_seconds + 27.0);
+    assert!(of_second.downtime_seconds >= of_first.downtime_seconds + 26.0);
     assert!(of_second.total_checks > of_first.total_checks);
     assert_eq!(of_second.incidents, 2);
     let process = second.component_metrics("process", Window::ALL_TIME).expect("known");

@@ -17,8 +17,9 @@ fn downtime(monitor: &AvailabilityMonitor, name: &str) -> f64 {
     metrics.downtime_seconds
 }
 
-/// Beside the one that misbehaves, `db` is fine throughout, and the history tells the same.
-async fn beside(bad: HealthCheck, class: FailureClass) {
+/// Beside the one that misbehaves, `db` is fine throughout, and the history tells the same. Time
+/// passes from when it `has_begun`.
+async fn beside(bad: HealthCheck, class: FailureClass, has_begun: impl Fn() -> bool) {
     let _isolated = isolated();
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("history.jsonl");
@@ -27,6 +28,9 @@ async fn beside(bad: HealthCheck, class: FailureClass) {
     let each = |check: HealthCheck| check.interval(seconds(10)).timeout(seconds(2));
     let monitor = builder.check(each(bad)).check(each(db)).start().await.expect("starts");
     settle().await;
+    while !has_begun() {
+        settle().await;
+    }
     for _ in 0..100 {
         pass(seconds(1)).await;
     }
@@ -48,29 +52,34 @@ async fn beside(bad: HealthCheck, class: FailureClass) {
 
 #[tokio::test(start_paused = true)]
 async fn a_hang() {
-    beside(HealthCheck::new("bad", std::future::pending::<()>), FailureClass::Timeout).await;
+    let hangs = HealthCheck::new("bad", std::future::pending::<()>);
+    beside(hangs, FailureClass::Timeout, || true).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic() {
     let panics = counted("bad", |_| panic!("no pool")).0;
-    beside(panics, FailureClass::Panicked).await;
+    beside(panics, FailureClass::Panicked, || true).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_before_the_first_await() {
     let panics = HealthCheck::new("bad", || -> std::future::Ready<()> { panic!("no pool") });
-    beside(panics, FailureClass::Panicked).await;
+    beside(panics, FailureClass::Panicked, || true).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_blocked_thread_of_the_blocking_pool() {
     let (release, gate) = mpsc::channel::<()>();
     let gate = std::sync::Mutex::new(gate);
+    let begun: Arc<AtomicUsize> = Arc::default();
+    let counter = begun.clone();
     let blocks = HealthCheck::blocking("bad", move || {
+        counter.fetch_add(1, Ordering::SeqCst);
         let _ = gate.lock().expect("only here").recv();
     });
-    beside(blocks, FailureClass::Hung).await;
+    beside(blocks, FailureClass::Hung, || begun.load(Ordering::SeqCst) > 0).await;
+    assert_eq!(begun.load(Ordering::SeqCst), 1, "and never a second run");
     drop(release);
 }
 
@@ -119,13 +128,14 @@ fn a_cancelled_runtime() {
     let (db, _) = counted("db", |_| Health::healthy());
     let builder = builder().history_file(&path).startup_grace(Duration::ZERO);
     let monitor = first.block_on(builder.check(bad).check(db).start()).expect("starts");
-    while monitor.recent_checks(2).len() < 2 {
+    while monitor.recent_checks(2).len() < 2 || monitor.active_incidents().is_empty() {
         std::thread::yield_now();
     }
     first.shutdown_timeout(seconds(1));
     while monitor.is_running() {
         std::thread::yield_now();
     }
+    monitor.inner.end(true); // waits until the one that is under way is through
     assert_eq!(monitor.status().component("bad").map(|one| one.status.is_up()), Some(false));
     let again = runtime().expect("a runtime");
     let again = again.block_on(read_back(&path));

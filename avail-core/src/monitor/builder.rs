@@ -37,6 +37,7 @@ pub struct AvailabilityMonitorBuilder {
     breakers: Option<CircuitBreakerRegistry>,
     startup_grace: Duration,
     prolonged_after: Duration,
+    prolonged_is_fatal: bool,
 }
 
 impl AvailabilityMonitorBuilder {
@@ -53,6 +54,7 @@ impl AvailabilityMonitorBuilder {
             breakers: None,
             startup_grace: Duration::from_secs(300),
             prolonged_after: Duration::from_secs(300),
+            prolonged_is_fatal: false,
         }
     }
 
@@ -125,6 +127,14 @@ impl AvailabilityMonitorBuilder {
         self
     }
 
+    /// Whether liveness fails while an incident is prolonged. Only where a restart cures what checks
+    /// and breakers watch: a dependency that is down would have every instance restarted. Default
+    /// false.
+    pub fn prolonged_is_fatal(mut self, fatal: bool) -> Self {
+        self.prolonged_is_fatal = fatal;
+        self
+    }
+
     /// Finds every annotated check and breaker, reads the history back, and runs each check at
     /// once and then as often as it says, on the tokio runtime that this is called in.
     ///
@@ -164,6 +174,7 @@ impl AvailabilityMonitorBuilder {
             check_interval: self.check_interval,
             target: self.target,
             prolonged_after: self.prolonged_after,
+            prolonged_is_fatal: self.prolonged_is_fatal,
             keeps_history: self.history_file.is_some(),
         }
     }

@@ -54,6 +54,7 @@ pub(super) struct Terms {
     pub(super) check_interval: Duration,
     pub(super) target: f64,
     pub(super) prolonged_after: Duration,
+    pub(super) prolonged_is_fatal: bool,
     pub(super) keeps_history: bool,
 }
 
@@ -79,6 +80,8 @@ pub(crate) struct Inner {
     /// The runtime that checks run on.
     runtime: Handle,
     draining: AtomicBool,
+    /// Readiness is switched off by hand.
+    switched_off: AtomicBool,
     fatal: Mutex<Option<String>>,
     heartbeat: AtomicU64,
     /// The thread that it was started on.
@@ -132,6 +135,7 @@ impl Inner {
             ending: Mutex::default(),
             runtime,
             draining: AtomicBool::new(false),
+            switched_off: AtomicBool::new(false),
             fatal: Mutex::default(),
             started_on: std::thread::current().id(),
             unwound_at: AtomicU64::new(0),
@@ -435,6 +439,16 @@ impl Inner {
 
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_switched_off(&self) -> bool {
+        self.switched_off.load(Ordering::Acquire)
+    }
+
+    pub(super) fn switch(&self, ready: bool) {
+        if self.switched_off.swap(!ready, Ordering::AcqRel) == ready {
+            tracing::info!(ready, "readiness was switched by hand");
+        }
     }
 
     /// Whether this monitor keeps a component of that name itself, or nobody can.

@@ -237,6 +237,22 @@ impl AvailabilityMonitor {
         self.inner.drain();
     }
 
+    /// Switches readiness off by hand, or on again: nothing else changes, and it is no incident. On,
+    /// it is ready as soon as everything else says so.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let monitor = avail_core::AvailabilityMonitor::builder().discover(false).start().await?;
+    /// monitor.set_ready(false);
+    /// assert!(!monitor.status().ready);
+    /// monitor.set_ready(true);
+    /// assert!(monitor.status().ready);
+    /// # Ok(()) }
+    /// ```
+    pub fn set_ready(&self, ready: bool) {
+        self.inner.switch(ready);
+    }
+
     /// Not alive from now on: something is wrong that only a restart can cure.
     pub fn fatal(&self, reason: impl Into<String>) {
         self.inner.set_fatal(reason.into());

@@ -25,11 +25,11 @@ pub struct SystemStatus {
     pub uptime_seconds: f64,
     /// The system's availability of the last 24 hours; `None` where nothing was observed.
     pub availability_percentage: Option<f64>,
-    /// Whether it is started, not draining, and every critical component that readiness reads is
-    /// healthy or degraded.
+    /// Whether it is started, not draining, not switched off by hand, and every critical component
+    /// that readiness reads is healthy or degraded.
     pub ready: bool,
-    /// Whether a restart would not help: the runtime's heartbeat is young, nothing is fatal, and no
-    /// check that is declared for liveness is down.
+    /// Whether a restart would not help: the runtime's heartbeat is young, nothing is fatal, no
+    /// check that is declared for liveness is down, and it is not stuck.
     pub alive: bool,
     /// Whether the runtime that runs the checks answers: its heartbeat is young.
     pub responsive: bool,
@@ -37,6 +37,10 @@ pub struct SystemStatus {
     pub started: bool,
     /// Whether it takes no new work, since it is about to end.
     pub draining: bool,
+    /// Whether readiness is switched off by hand.
+    pub switched_off: bool,
+    /// Whether an incident is prolonged where the builder was told that only a restart cures that.
+    pub stuck: bool,
     /// Whether checks are being run.
     pub running: bool,
     /// Why the process can't go on, if somebody said so.

@@ -824,3 +824,31 @@ async fn draining_ends_with_the_next_start() {
     tokio::time::timeout(seconds(2), given_up).await.expect_err("it hangs");
     assert_eq!(breaker.state(), CircuitState::Open);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_prolonged_incident_is_counted_and_fails_liveness_only_where_that_is_asked_for() {
+    for fatal in [false, true] {
+        let _isolated = isolated();
+        let monitor = builder().prolonged_is_fatal(fatal).start().await.expect("starts");
+        monitor.check_health("cache", || async { false }).await;
+        pass(seconds(300)).await;
+        assert_eq!((monitor.status().prolonged_incidents, monitor.status().alive), (0, true));
+        pass(seconds(1)).await;
+        let status = monitor.status();
+        assert_eq!((status.prolonged_incidents, status.alive, status.stuck), (1, !fatal, fatal));
+        monitor.check_health("cache", || async { true }).await;
+        assert!(monitor.status().alive);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_can_be_switched_off_by_hand_and_on_again() {
+    let _isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    monitor.set_ready(false);
+    let status = monitor.status();
+    assert_eq!((status.ready, status.switched_off, status.alive), (false, true, true));
+    assert_eq!((status.status, status.active_incidents), (HealthStatus::Healthy, 0));
+    monitor.set_ready(true);
+    assert!(monitor.status().ready && !monitor.status().switched_off);
+}

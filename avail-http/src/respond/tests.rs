@@ -741,3 +741,16 @@ async fn tags_parents_maintenance_and_flapping_are_shown_where_a_component_is() 
         assert_eq!(one["maintenance"]["reason"], Value::Null, "a text, and so withheld");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn readiness_that_is_switched_off_by_hand_says_so() {
+    let _isolated = isolated();
+    let service = Service::started().await;
+    service.monitor.set_ready(false);
+    let response = service.get("/readiness?verbose");
+    assert_eq!(response.status(), 503);
+    let text = text(&response);
+    assert!(text.contains("[-]switch failed: it is switched off by hand\n"), "{text}");
+    service.monitor.set_ready(true);
+    assert_eq!(service.get("/readiness").status(), 200);
+}

@@ -26,7 +26,7 @@ pub mod tower;
 pub use self::availability::component::{LatencyHistogram, RunCounts};
 pub use self::availability::{
     AlertSeverity, AvailabilityMetrics, AvailabilityReport, BurnAlert, BurnRate, ComponentState,
-    ErrorBudget, Incident, ReportEntry, Severity, Slo, StateSeconds, Window,
+    ErrorBudget, Incident, Maintenance, ReportEntry, Severity, Slo, StateSeconds, Window,
 };
 pub use self::breaker::{
     ActiveOverride, BreakerEvent, CallCounts, CallError, CancelFailure, Cause, CircuitBreaker,

@@ -303,6 +303,8 @@ pub struct CheckSettings {
     pub(crate) probe: Probe,
     pub(crate) slo: Option<f64>,
     pub(crate) slo_window: Option<Duration>,
+    pub(crate) depends_on: &'static [&'static str],
+    pub(crate) tags: &'static [&'static str],
 }
 
 impl Default for CheckSettings {
@@ -326,6 +328,8 @@ impl CheckSettings {
             probe: Probe::Readiness,
             slo: None,
             slo_window: None,
+            depends_on: &[],
+            tags: &[],
         }
     }
 
@@ -381,6 +385,16 @@ impl CheckSettings {
 
     pub const fn slo_window(mut self, value: Duration) -> Self {
         self.slo_window = Some(value);
+        self
+    }
+
+    pub const fn depends_on(mut self, value: &'static [&'static str]) -> Self {
+        self.depends_on = value;
+        self
+    }
+
+    pub const fn tags(mut self, value: &'static [&'static str]) -> Self {
+        self.tags = value;
         self
     }
 }

@@ -6,6 +6,9 @@ fn as_long_as_the_interval() {}
 #[health_check(probe = "alive")]
 fn unknown_probe() {}
 
+#[health_check(depends_on = "postgres", tags = [db, 1])]
+fn no_lists() {}
+
 #[health_check(intervall = "5s")]
 fn misspelt() {}
 
@@ -61,6 +64,7 @@ async fn not_send() {
 fn main() {
     as_long_as_the_interval();
     unknown_probe();
+    no_lists();
     misspelt();
     never_down();
     at_no_time();

@@ -168,6 +168,11 @@ impl Timeline {
         Timeline { remembers: false, ..timeline }
     }
 
+    /// One that was never anything else.
+    pub(crate) fn constant(state: ComponentState) -> Self {
+        Self::new(Moment(i64::MIN), state)
+    }
+
     /// Where it begins.
     pub(crate) fn origin(&self) -> Moment {
         self.origin

@@ -80,6 +80,8 @@ pub struct HealthCheck {
     pub(crate) origin: Option<Origin>,
     pub(crate) critical: bool,
     pub(crate) probe: Probe,
+    pub(crate) depends_on: Arc<[Arc<str>]>,
+    pub(crate) tags: Arc<[Arc<str>]>,
     interval: Option<Duration>,
     timeout: Option<Duration>,
     degraded_after: Option<Duration>,
@@ -122,6 +124,8 @@ impl HealthCheck {
             origin: None,
             critical: true,
             probe: Probe::default(),
+            depends_on: Arc::default(),
+            tags: Arc::default(),
             interval: None,
             timeout: None,
             degraded_after: None,
@@ -145,6 +149,8 @@ impl HealthCheck {
             origin: Some(site.origin),
             critical: settings.critical,
             probe: settings.probe,
+            depends_on: names(settings.depends_on.iter().copied()),
+            tags: names(settings.tags.iter().copied()),
             interval: settings.interval,
             timeout: settings.timeout,
             degraded_after: settings.degraded_after,
@@ -227,6 +233,31 @@ impl HealthCheck {
         self
     }
 
+    /// The components that it can't work without, by name: checks, circuit breakers, or others that
+    /// the monitor knows. While one of them is down, an incident of this one is its child
+    /// ([`Incident::parent`](crate::Incident::parent)): one cause is told from what follows from it.
+    /// Nothing is hidden: its status, its timeline and its recovery are its own. Default: none.
+    ///
+    /// ```
+    /// use avail_core::HealthCheck;
+    ///
+    /// let check = HealthCheck::new("orders", || async {}).depends_on(["postgres", "redis"]);
+    /// # let _ = check;
+    /// ```
+    pub fn depends_on<N: Into<Arc<str>>>(
+        mut self,
+        components: impl IntoIterator<Item = N>,
+    ) -> Self {
+        self.depends_on = names(components);
+        self
+    }
+
+    /// Words to group components by, shown beside its status. Default: none.
+    pub fn tags<N: Into<Arc<str>>>(mut self, tags: impl IntoIterator<Item = N>) -> Self {
+        self.tags = names(tags);
+        self
+    }
+
     /// The name of its component.
     pub fn name(&self) -> &str {
         &self.name
@@ -294,6 +325,17 @@ impl HealthCheck {
         let zero = thresholds.iter().find(|(_, threshold)| *threshold == 0);
         zero.map(|(key, _)| format!("`{key}` must be at least 1"))
     }
+}
+
+/// Each once, in the order in which they were given.
+fn names<N: Into<Arc<str>>>(given: impl IntoIterator<Item = N>) -> Arc<[Arc<str>]> {
+    let mut names: Vec<Arc<str>> = Vec::new();
+    for name in given.into_iter().map(Into::into) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.into()
 }
 
 /// Components that the monitor keeps itself.

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::availability::checks::{CheckCounts, CheckHistory};
+use crate::availability::ledger::PastImage;
+use crate::availability::periods::Periods;
 use crate::availability::timeline::TimelineImage;
-use crate::availability::{ComponentState, Incident, Moment};
+use crate::availability::{ComponentState, Incident, Maintenance, Moment};
 
 /// The version of the format that is written.
 const VERSION: u32 = 1;
@@ -37,6 +39,8 @@ pub(crate) enum Record {
     },
     /// An incident as it is now.
     Incident { incident: Incident },
+    /// A maintenance as it is now: begun, changed or ended.
+    Maintenance { maintenance: Maintenance },
     /// Runs completed since the last such record.
     Checks { counts: BTreeMap<Arc<str>, CheckCounts> },
     /// Calls through breakers that ended since the last such record.
@@ -48,13 +52,7 @@ pub(crate) enum Record {
     /// life, and `clean` whether that said that the process ended.
     Snapshot { segment: u64, lines: u64, clean: bool },
     /// In a snapshot: what a component, or without one the system, has been.
-    Past {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        component: Option<Arc<str>>,
-        timeline: TimelineImage,
-        checks: CheckHistory,
-        calls: CheckHistory,
-    },
+    Past(Box<PastImage>),
     /// In a snapshot: how many incidents there ever were, by component: minor, major, critical.
     IncidentsOpened { opened: BTreeMap<Arc<str>, [u64; 3]> },
 }
@@ -62,7 +60,13 @@ pub(crate) enum Record {
 impl Record {
     /// Whether it must be on the disk before anything else is done.
     pub(crate) fn is_durable(&self) -> bool {
-        matches!(self, Record::Incident { .. } | Record::Stop | Record::Start { .. })
+        matches!(
+            self,
+            Record::Incident { .. }
+                | Record::Maintenance { .. }
+                | Record::Stop
+                | Record::Start { .. }
+        )
     }
 
     /// Whether it is dropped before any other: it tells of no change.
@@ -144,6 +148,8 @@ struct PastLine {
     timeline: TimelineImage,
     checks: CheckHistory,
     calls: CheckHistory,
+    #[serde(default)]
+    maintenance: Periods,
 }
 
 /// The type stands before everything that could be mistaken for it, but for the name of a boot.
@@ -154,9 +160,9 @@ fn tells_a_past(bytes: &[u8]) -> bool {
 
 impl From<PastLine> for Line {
     fn from(line: PastLine) -> Self {
-        let PastLine { v, ts, seq, boot, component, timeline, checks, calls } = line;
-        let record = Record::Past { component, timeline, checks, calls };
-        Line { v, ts, seq, boot, record }
+        let PastLine { v, ts, seq, boot, component, timeline, checks, calls, maintenance } = line;
+        let past = PastImage { component, timeline, checks, calls, maintenance };
+        Line { v, ts, seq, boot, record: Record::Past(Box::new(past)) }
     }
 }
 

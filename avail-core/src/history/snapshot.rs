@@ -61,18 +61,17 @@ impl Snapshot {
 
     fn records(&self, segment: u64) -> impl Iterator<Item = Record> {
         let ledger = &self.past.ledger;
-        let lines = ledger.past_count() + ledger.past_incidents().count() + 1;
+        let told = ledger.past_incidents().count() + ledger.maintenance().count();
+        let lines = ledger.past_count() + told + 1;
         let first = Record::Snapshot { segment, lines: lines as u64, clean: self.past.clean };
         let incidents = ledger.past_incidents().cloned();
         let incidents = incidents.map(|incident| Record::Incident { incident });
         let opened = Record::IncidentsOpened { opened: ledger.incidents_opened() };
-        let pasts = ledger.pasts().map(|(component, timeline, [checks, calls])| Record::Past {
-            component,
-            timeline,
-            checks,
-            calls,
-        });
-        std::iter::once(first).chain(incidents).chain([opened]).chain(pasts)
+        let maintenance = ledger.maintenance().cloned();
+        let maintenance = maintenance.map(|maintenance| Record::Maintenance { maintenance });
+        let pasts = ledger.pasts().map(|past| Record::Past(Box::new(past)));
+        let first = std::iter::once(first);
+        first.chain(incidents).chain([opened]).chain(maintenance).chain(pasts)
     }
 }
 
@@ -106,9 +105,8 @@ fn restore(ledger: &mut Ledger, record: Record) -> bool {
     match record {
         Record::Incident { incident } => ledger.replay_incident(incident),
         Record::IncidentsOpened { opened } => ledger.restore_incidents_opened(opened),
-        Record::Past { component, timeline, checks, calls } => {
-            return ledger.restore_past(component.as_ref(), timeline, [checks, calls]);
-        }
+        Record::Maintenance { maintenance } => ledger.restore_maintenance(maintenance),
+        Record::Past(past) => return ledger.restore_past(*past),
         _ => return false,
     }
     true

@@ -1,6 +1,6 @@
 //! How a monitor is put together and started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,8 @@ use crate::availability::ledger::{CheckTerms, Ledger};
 use crate::breaker::Mode;
 use crate::breaker::fleet::MODE_VARIABLE;
 use crate::error::MonitorError;
-use crate::health::{HealthCheck, Probe, Schedule};
+use crate::health::dependencies::{Dependencies, validate};
+use crate::health::{HealthCheck, RESERVED, Schedule};
 use crate::history::RecoveryReport;
 use crate::history::disk::{OpenError, RealDisk};
 use crate::history::layout::Layout;
@@ -23,7 +24,7 @@ use crate::history::store::Store;
 use crate::history::writer::Writer;
 use crate::registry::CircuitBreakerRegistry;
 use crate::scope::Scope;
-use crate::site;
+use crate::site::{self, CheckSite};
 
 /// Puts a monitor together; see [`AvailabilityMonitor::builder`].
 #[derive(Clone, Debug)]
@@ -41,6 +42,7 @@ pub struct AvailabilityMonitorBuilder {
     breakers: Option<CircuitBreakerRegistry>,
     startup_grace: Duration,
     prolonged_after: Duration,
+    prolonged_is_fatal: bool,
 }
 
 impl AvailabilityMonitorBuilder {
@@ -58,6 +60,7 @@ impl AvailabilityMonitorBuilder {
             breakers: None,
             startup_grace: Duration::from_secs(300),
             prolonged_after: Duration::from_secs(300),
+            prolonged_is_fatal: false,
         }
     }
 
@@ -156,13 +159,22 @@ impl AvailabilityMonitorBuilder {
         self
     }
 
+    /// Whether liveness fails while an incident is prolonged. Only where a restart cures what checks
+    /// and breakers watch: a dependency that is down would have every instance restarted. Default
+    /// false.
+    pub fn prolonged_is_fatal(mut self, fatal: bool) -> Self {
+        self.prolonged_is_fatal = fatal;
+        self
+    }
+
     /// Finds every annotated check and breaker, reads the history back, and runs each check at
     /// once and then as often as it says, on the tokio runtime that this is called in.
     ///
     /// # Errors
     ///
-    /// [`MonitorError`] where two checks have one name, attributes contradict each other, a check,
-    /// the target or `AVAIL_BREAKERS` can't work as given, or the history file can't be used.
+    /// [`MonitorError`] where two checks have one name, attributes contradict each other, a check
+    /// depends on what is not there or on itself, a check, the target or `AVAIL_BREAKERS` can't work
+    /// as given, or the history file can't be used.
     pub async fn start(self) -> Result<AvailabilityMonitor, MonitorError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| MonitorError::NoRuntime)?;
         // Where the runtime has no timer, making a sleep panics; nothing else tells.
@@ -176,7 +188,8 @@ impl AvailabilityMonitorBuilder {
         if let Some(conflict) = registry.conflicts().into_iter().next() {
             return Err(conflict.into());
         }
-        let checks = self.all_checks()?;
+        let checks = self.all_checks(&registry)?;
+        can_be_waited_for(&checks, &registry)?;
         let history = self.open_history().await?;
 
         let clock = Scope::current().clock.clone();
@@ -193,14 +206,18 @@ impl AvailabilityMonitorBuilder {
             check_interval: self.check_interval,
             target: self.target,
             prolonged_after: self.prolonged_after,
+            prolonged_is_fatal: self.prolonged_is_fatal,
             keeps_history: self.history_file.is_some(),
         }
     }
 
     /// Discovered and given by hand, each with what its defaults come to.
-    fn all_checks(&self) -> Result<Vec<(HealthCheck, Schedule)>, MonitorError> {
+    fn all_checks(
+        &self,
+        registry: &CircuitBreakerRegistry,
+    ) -> Result<Vec<(HealthCheck, Schedule)>, MonitorError> {
         let mut by_name: BTreeMap<Arc<str>, HealthCheck> = BTreeMap::new();
-        let found = if self.discover { self.discovered() } else { Vec::new() };
+        let found = if self.discover { self.discovered(registry) } else { Vec::new() };
         for check in found.into_iter().chain(self.checks.iter().cloned()) {
             if let Some(first) = by_name.insert(check.name.clone(), check.clone()) {
                 return Err(MonitorError::DuplicateCheck {
@@ -217,13 +234,32 @@ impl AvailabilityMonitorBuilder {
         scheduled.collect()
     }
 
-    fn discovered(&self) -> Vec<HealthCheck> {
-        let linked = site::linked_checks().into_iter();
-        let kept = linked.filter(|(_, site)| !self.excludes(&site.origin.path()));
-        let named = kept.map(|(name, site)| {
+    /// A dependency on a check follows that check: to its new name where it is renamed, and out of
+    /// the way where it is left out.
+    fn discovered(&self, registry: &CircuitBreakerRegistry) -> Vec<HealthCheck> {
+        let linked = site::linked_checks();
+        let (left_out, kept): (Vec<_>, Vec<_>) =
+            linked.into_iter().partition(|(_, site)| self.excludes(&site.origin.path()));
+        let renamed = |name: &Arc<str>, site: &'static CheckSite| {
             let path = site.origin.path();
             let renamed = self.renames.iter().find(|(from, _)| *from == path);
-            HealthCheck::of_site(renamed.map_or(name, |(_, to)| to.clone()), site)
+            renamed.map_or_else(|| name.clone(), |(_, to)| to.clone())
+        };
+        let names: BTreeMap<_, _> =
+            kept.iter().map(|(name, site)| (name.clone(), renamed(name, site))).collect();
+        let left_out: BTreeSet<_> = left_out.into_iter().map(|(name, _)| name).collect();
+        let by_hand = self.checks.iter().map(|check| check.name.clone());
+        let breakers = registry.components().into_iter().map(|(name, _)| name);
+        let others: BTreeSet<_> = by_hand.chain(breakers).collect();
+        let follow = |parent: &Arc<str>| match names.get(parent) {
+            Some(name) => Some(name.clone()),
+            None if left_out.contains(parent) && !others.contains(parent) => None,
+            None => Some(parent.clone()),
+        };
+        let named = kept.iter().map(|(name, site)| {
+            let mut check = HealthCheck::of_site(renamed(name, site), site);
+            check.depends_on = check.depends_on.iter().filter_map(follow).collect();
+            check
         });
         named.collect()
     }
@@ -245,6 +281,18 @@ impl AvailabilityMonitorBuilder {
             Err(MonitorError::History { path, source: std::io::Error::other(error) })
         })
     }
+}
+
+/// Refuses checks that depend on what is not there, or on each other.
+fn can_be_waited_for(
+    checks: &[(HealthCheck, Schedule)],
+    registry: &CircuitBreakerRegistry,
+) -> Result<(), MonitorError> {
+    let named = checks.iter().map(|(check, _)| (check.name.clone(), check.depends_on.clone()));
+    let dependencies: Dependencies = named.collect();
+    let breakers = registry.components().into_iter().map(|(name, _)| name);
+    let known = dependencies.keys().cloned().chain(breakers).chain(RESERVED.map(Arc::from));
+    validate(&dependencies, &known.collect())
 }
 
 fn place(check: &HealthCheck) -> String {
@@ -320,10 +368,11 @@ impl Inner {
         self.registry.set_draining(false);
         self.pass_over_calls();
         self.write(Record::Start { pid, version: env!("CARGO_PKG_VERSION").into() });
-        self.with_ledger(|ledger, now| {
+        // Nothing that time alone has brought about counts before the boot itself.
+        self.update(|ledger, now| {
             ledger.begin(now, grace, self.past());
             if self.keeps_history() {
-                let terms = CheckTerms { critical: false, probe: Probe::None, schedule: None };
+                let terms = CheckTerms::by_hand();
                 ledger.join_check(&HISTORY.into(), terms, now);
             }
             for (check, schedule) in checks {
@@ -338,5 +387,11 @@ impl Inner {
 }
 
 pub(super) fn terms(check: &HealthCheck, schedule: Schedule) -> CheckTerms {
-    CheckTerms { critical: check.critical, probe: check.probe, schedule: Some(schedule) }
+    CheckTerms {
+        critical: check.critical,
+        probe: check.probe,
+        schedule: Some(schedule),
+        depends_on: check.depends_on.clone(),
+        tags: check.tags.clone(),
+    }
 }

@@ -19,9 +19,12 @@ pub(super) fn status(inner: &Inner) -> SystemStatus {
 }
 
 fn status_of(inner: &Inner, ledger: &Ledger, now: Moment) -> SystemStatus {
-    let components: Vec<_> = ledger.present().map(component).collect();
+    let components: Vec<_> = ledger.present().map(|one| component(ledger, one)).collect();
     let incidents = ledger.active_incidents(now);
-    let prolonged = inner.terms.prolonged_after.as_secs_f64();
+    let limit = inner.terms.prolonged_after.as_secs_f64();
+    let prolonged = incidents.iter().filter(|incident| age(incident, now) > limit).count();
+    let stuck = prolonged > 0 && inner.terms.prolonged_is_fatal;
+    let switched_off = inner.is_switched_off();
     let (running, draining) = (inner.is_running(), inner.is_draining());
     let gates = |component: &&ComponentStatus| component.gates_readiness();
     let critical_up = components.iter().filter(gates).all(|component| component.status.is_up());
@@ -34,15 +37,18 @@ fn status_of(inner: &Inner, ledger: &Ledger, now: Moment) -> SystemStatus {
         timestamp: now.to_datetime(),
         uptime_seconds: inner.uptime().as_secs_f64(),
         availability_percentage: ledger.system_percentage(Window::HOURS_24, now),
-        ready: running && !draining && ledger.is_started() && critical_up,
-        alive: fatal.is_none() && !locally_dead && responsive,
+        ready: running && !draining && !switched_off && ledger.is_started() && critical_up,
+        alive: fatal.is_none() && !locally_dead && responsive && !stuck,
         responsive,
         started: ledger.is_started(),
         draining,
+        switched_off,
+        stuck,
         running,
         fatal,
+        maintenance: ledger.maintenance().find(|one| one.component.is_none()).cloned(),
         active_incidents: incidents.len(),
-        prolonged_incidents: incidents.iter().filter(|i| age(i, now) > prolonged).count(),
+        prolonged_incidents: prolonged,
         components,
     }
 }
@@ -52,7 +58,7 @@ fn age(incident: &Incident, now: Moment) -> f64 {
     now.since(incident.start()) as f64 / 1000.0
 }
 
-fn component(component: &Component) -> ComponentStatus {
+fn component(ledger: &Ledger, component: &Component) -> ComponentStatus {
     let run = component.last_run.as_ref();
     let failing = component.shown != HealthStatus::Healthy;
     ComponentStatus {
@@ -61,6 +67,14 @@ fn component(component: &Component) -> ComponentStatus {
         since: component.shown_since.to_datetime(),
         critical: component.is_critical(),
         probe: component.probe(),
+        depends_on: component
+            .check
+            .as_ref()
+            .map(|check| check.depends_on.clone())
+            .unwrap_or_default(),
+        tags: component.check.as_ref().map(|check| check.tags.clone()).unwrap_or_default(),
+        flapping: component.flapping.is_flapping(),
+        maintenance: ledger.maintenance_of(&component.name).cloned(),
         class: component.class().filter(|_| failing),
         error: run.and_then(|run| run.error.clone()).filter(|_| failing),
         details: run.map(|run| run.details.clone()).unwrap_or_default(),

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::probes::MaintenanceBody;
 use super::timestamp;
 use crate::security::Sight;
 
@@ -186,6 +187,14 @@ pub struct ComponentFigures {
     pub critical: bool,
     /// Which endpoint reads it.
     pub probe: Probe,
+    /// The components that it can't work without.
+    pub depends_on: Arc<[Arc<str>]>,
+    /// Words to group components by.
+    pub tags: Arc<[Arc<str>]>,
+    /// Whether it changes too often to be relied on.
+    pub flapping: bool,
+    /// The announced maintenance that it is in, if it is.
+    pub maintenance: Option<MaintenanceBody>,
     /// In which way it is failing, if it is.
     pub class: Option<FailureClass>,
     /// What is wrong; `null` for a caller who may not see it.
@@ -217,6 +226,10 @@ impl ComponentFigures {
             since: status.since,
             critical: status.critical,
             probe: status.probe,
+            depends_on: status.depends_on.clone(),
+            tags: status.tags.clone(),
+            flapping: status.flapping,
+            maintenance: MaintenanceBody::of(status.maintenance.as_ref(), sight),
             class: status.class,
             error: sight.text(status.error.as_deref()),
             details: sight.details(&status.details),

@@ -39,6 +39,22 @@ fn states(snapshot: &Snapshot, to: &mut Encoder) {
         }
     }
     to.family(
+        "avail_component_flapping",
+        Gauge,
+        "1 while the component changes too often, else 0.",
+    );
+    for one in &snapshot.status.components {
+        to.sample(&[("component", &one.name)], one.flapping);
+    }
+    to.family(
+        "avail_component_maintenance",
+        Gauge,
+        "1 while the component is in announced maintenance, else 0.",
+    );
+    for one in &snapshot.status.components {
+        to.sample(&[("component", &one.name)], one.maintenance.is_some());
+    }
+    to.family(
         "avail_state_seconds",
         Counter,
         "Time in each state, added once it is final; component \"\" is the system.",

@@ -10,6 +10,8 @@ use syn::{Error, Expr, ExprLit, ExprPath, Ident, Lit, Path, Result};
 pub(crate) enum Takes {
     /// A string, or the path to a constant one.
     Name,
+    /// A list of such.
+    Names,
     /// An integer of at least 1.
     Count,
     /// A duration longer than zero.
@@ -30,6 +32,7 @@ pub(crate) enum Takes {
 /// What a key was given.
 pub(crate) enum Value {
     Name(Expr),
+    Names(Vec<Expr>),
     Count(u32),
     Duration(Duration),
     Percentage(f64),
@@ -45,6 +48,7 @@ impl Takes {
             "such as `\"60s\"`, `\"1m 30s\"` or `\"500ms\"`, or a number of seconds";
         match self {
             Takes::Name => "a string, or the path to a `const` of type `&str`".into(),
+            Takes::Names => "a list of strings, such as `[\"postgres\"]`".into(),
             Takes::Count => format!("an integer from 1 to {}", u32::MAX),
             Takes::Duration => format!("a duration longer than zero, {SUCH_AS}"),
             Takes::Delay => format!("a duration, {SUCH_AS}"),
@@ -77,6 +81,15 @@ impl Takes {
         match (self, given) {
             (Takes::Fallback, given) => is_fallback(&given).then_some(Value::Fallback(given)),
             (Takes::Name, given @ Expr::Path(_)) => Some(Value::Name(given)),
+            (Takes::Names, Expr::Array(list)) => {
+                let names =
+                    list.elems.into_iter().map(|name| Takes::Name.understand(ungrouped(name)));
+                let names = names.map(|name| match name {
+                    Some(Value::Name(name)) => Some(name),
+                    _ => None,
+                });
+                names.collect::<Option<_>>().map(Value::Names)
+            }
             (Takes::Path, Expr::Path(ExprPath { qself: None, path, .. })) => {
                 Some(Value::Path(path))
             }
@@ -122,6 +135,7 @@ impl Value {
             }
             Value::Percentage(percent) => percent.to_token_stream(),
             Value::Flag(flag) => flag.to_token_stream(),
+            Value::Names(names) => quote_spanned!(here=> &[#(#names),*]),
             Value::Choice(variant) => {
                 let variant = Ident::new(variant, here);
                 quote_spanned!(here=> #krate::__private::Probe::#variant)

@@ -3,14 +3,38 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Ledger, PROCESS};
 use crate::availability::checks::CheckHistory;
-use crate::availability::component::Component;
 use crate::availability::incident::Incident;
+use crate::availability::periods::Periods;
 use crate::availability::timeline::{Timeline, TimelineImage};
 
-/// Whose timeline it is. `None`: the system's.
-pub(crate) type Whose = Option<Arc<str>>;
+/// What a component, or without one the system, has been.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PastImage {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) component: Option<Arc<str>>,
+    pub(crate) timeline: TimelineImage,
+    pub(crate) checks: CheckHistory,
+    pub(crate) calls: CheckHistory,
+    /// When it was in maintenance of late, or is.
+    #[serde(default, skip_serializing_if = "Periods::is_empty")]
+    pub(crate) maintenance: Periods,
+}
+
+impl PastImage {
+    fn of(component: Option<Arc<str>>, timeline: &Timeline) -> Self {
+        PastImage {
+            component,
+            timeline: timeline.into(),
+            checks: CheckHistory::default(),
+            calls: CheckHistory::default(),
+            maintenance: Periods::default(),
+        }
+    }
+}
 
 impl Ledger {
     /// How many [`pasts`](Self::pasts) there are.
@@ -18,34 +42,34 @@ impl Ledger {
         self.components.len() + 2
     }
 
-    /// The past of the system, of the process, and of every component: what it was, and its checks
-    /// and calls.
-    pub(crate) fn pasts(&self) -> impl Iterator<Item = (Whose, TimelineImage, [CheckHistory; 2])> {
-        let nothing = || [(); 2].map(|()| CheckHistory::default());
-        let system = (None, (&self.system).into(), nothing());
-        let process = (Some(PROCESS.into()), (&self.process).into(), nothing());
-        let components = self.components.values().map(|component| {
-            let Component { name, timeline, checks, calls, .. } = component;
-            (Some(name.clone()), timeline.into(), [checks.clone(), calls.clone()])
+    /// The past of the system, of the process, and of every component.
+    pub(crate) fn pasts(&self) -> impl Iterator<Item = PastImage> {
+        let mut system = PastImage::of(None, &self.system);
+        system.maintenance = self.announced.of_system.clone();
+        let process = PastImage::of(Some(PROCESS.into()), &self.process);
+        let components = self.components.values().map(|component| PastImage {
+            checks: component.checks.clone(),
+            calls: component.calls.clone(),
+            maintenance: component.maintenance.clone(),
+            ..PastImage::of(Some(component.name.clone()), &component.timeline)
         });
         [system, process].into_iter().chain(components)
     }
 
     /// Puts one of them back. Gives whether it could be.
-    pub(crate) fn restore_past(
-        &mut self,
-        whose: Option<&Arc<str>>,
-        timeline: TimelineImage,
-        counted: [CheckHistory; 2],
-    ) -> bool {
-        let Some(timeline) = timeline.restore() else { return false };
-        match whose {
-            None => self.system = timeline,
-            Some(name) if &**name == PROCESS => self.process = timeline,
+    pub(crate) fn restore_past(&mut self, past: PastImage) -> bool {
+        let Some(timeline) = past.timeline.restore() else { return false };
+        match past.component {
+            None => {
+                self.system = timeline;
+                self.announced.of_system = past.maintenance;
+            }
+            Some(name) if &*name == PROCESS => self.process = timeline,
             Some(name) => {
-                let component = self.component(name, timeline.origin());
+                let component = self.component(&name, timeline.origin());
                 component.timeline = timeline;
-                [component.checks, component.calls] = counted;
+                (component.checks, component.calls) = (past.checks, past.calls);
+                component.maintenance = past.maintenance;
             }
         }
         true
@@ -82,16 +106,15 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::availability::checks::CheckCounts;
-    use crate::availability::component::{BreakerSide, CheckSide};
+    use crate::availability::component::{BreakerSide, CheckSide, Component};
+    use crate::availability::ledger::CheckTerms;
     use crate::availability::{ComponentState, Moment};
-    use crate::health::Probe;
 
     /// A component that has changed and been checked all the time.
     fn busy(days: i64, every_minutes: i64) -> Component {
         let mut component = Component::new("c".into(), Moment(0));
-        component.check = Some(CheckSide::new(true, Probe::Readiness, None, Moment(0)));
+        component.check = Some(CheckSide::new(CheckTerms::by_hand(), Moment(0)));
         component.breaker = Some(BreakerSide::new(false, Moment(0)));
         for minute in (0..days * 1_440).step_by(every_minutes as usize) {
             let (at, state) = (Moment(minute * 60_000), ComponentState::ALL[minute as usize % 3]);

@@ -1,5 +1,9 @@
+mod flapping;
+mod maintenance;
 mod model;
+mod parents;
 mod properties;
+mod system;
 mod worked_example;
 
 use proptest::prelude::*;
@@ -31,7 +35,12 @@ fn schedule(failure_threshold: u32, success_threshold: u32) -> Schedule {
 }
 
 fn terms(critical: bool, schedule: Schedule) -> CheckTerms {
-    CheckTerms { critical, probe: Probe::Readiness, schedule: Some(schedule) }
+    CheckTerms {
+        critical,
+        probe: Probe::Readiness,
+        schedule: Some(schedule),
+        ..CheckTerms::by_hand()
+    }
 }
 
 /// A ledger that began at 0, with one critical check `db`.
@@ -116,6 +125,14 @@ fn breaker_event(
         cause,
         critical,
     }
+}
+
+fn any_status() -> impl Strategy<Value = HealthStatus> {
+    prop_oneof![
+        4 => Just(HealthStatus::Healthy),
+        1 => Just(HealthStatus::Degraded),
+        3 => Just(HealthStatus::Unhealthy),
+    ]
 }
 
 #[test]

@@ -10,11 +10,35 @@ const ALL: [ComponentState; 5] = ComponentState::ALL;
 /// Something that a process tells, or that happens to it.
 #[derive(Clone, Debug)]
 enum Step {
-    Changes { component: usize, state: usize, late: i64 },
-    Fails { component: usize, lasts: i64 },
-    Runs { component: usize, successful: u64, failed: u64 },
-    Calls { component: usize, successful: u64, failed: u64 },
-    Ends { clean: bool, clock: i64 },
+    Changes {
+        component: usize,
+        state: usize,
+        late: i64,
+    },
+    Fails {
+        component: usize,
+        lasts: i64,
+    },
+    Runs {
+        component: usize,
+        successful: u64,
+        failed: u64,
+    },
+    Calls {
+        component: usize,
+        successful: u64,
+        failed: u64,
+    },
+    /// Ended before, where it is.
+    Maintains {
+        component: usize,
+        lasts: i64,
+        ended: Option<i64>,
+    },
+    Ends {
+        clean: bool,
+        clock: i64,
+    },
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -27,6 +51,8 @@ fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(component, successful, failed)| Step::Runs { component, successful, failed }),
         2 => (0_usize..3, 0_u64..200_000, 0_u64..20)
             .prop_map(|(component, successful, failed)| Step::Calls { component, successful, failed }),
+        1 => (0_usize..4, 0_i64..90_000_000, prop::option::of(0_i64..90_000_000))
+            .prop_map(|(component, lasts, ended)| Step::Maintains { component, lasts, ended }),
         1 => (any::<bool>(), prop_oneof![Just(0), Just(-3_600_000), Just(86_400_000)])
             .prop_map(|(clean, clock)| Step::Ends { clean, clock }),
     ]
@@ -61,6 +87,22 @@ fn told(steps: &[(i64, Step)]) -> (Vec<Vec<Message>>, i64) {
             }
             Step::Calls { component: index, successful, failed } => {
                 vec![calls(&component(index), *successful, *failed)]
+            }
+            Step::Maintains { component: index, lasts, ended } => {
+                let (name, from) = ((*index < 3).then(|| component(index)), now);
+                let name = name.as_deref();
+                let mut told = vec![
+                    maintenance(name, from, from + lasts),
+                    state(name, from, ComponentState::Maintenance),
+                ];
+                if let Some(after) = ended.filter(|after| after < lasts) {
+                    now += after;
+                    told.extend([
+                        maintenance(name, from, now),
+                        state(name, now, ComponentState::Up),
+                    ]);
+                }
+                told
             }
             Step::Ends { clean: true, .. } => vec![Record::Stop],
             Step::Ends { clean: false, .. } => vec![Record::Heartbeat],

@@ -29,7 +29,7 @@ use super::store::Store;
 use super::writer::Shared;
 use crate::Window;
 use crate::availability::checks::CheckCounts;
-use crate::availability::{ComponentState, Incident, Moment, Severity};
+use crate::availability::{ComponentState, Incident, Maintenance, Moment, Severity};
 
 const PATH: &str = "data/history.jsonl";
 
@@ -63,6 +63,16 @@ fn checks(component: &str, successful: u64, failed: u64) -> Record {
 fn calls(component: &str, successful: u64, failed: u64) -> Record {
     let counts = CheckCounts { successful, failed };
     Record::Calls { counts: BTreeMap::from([(component.into(), counts)]) }
+}
+
+fn maintenance(component: Option<&str>, from: i64, until: i64) -> Record {
+    let maintenance = Maintenance {
+        component: component.map(Arc::from),
+        start_time: Moment(from).to_datetime(),
+        end_time: Moment(until).to_datetime(),
+        reason: "a new disk".into(),
+    };
+    Record::Maintenance { maintenance }
 }
 
 fn incident(component: &str, start: i64, end: Option<i64>) -> Record {
@@ -101,6 +111,7 @@ fn figures(recovered: &Recovered, now: i64) -> String {
         }
     }
     said.push(format!("{:?}", past.ledger.incidents(Window::ALL_TIME, now)));
+    said.push(format!("{:?}", past.ledger.maintenance().collect::<Vec<_>>()));
     let opened = past.ledger.incidents_opened();
     said.push(format!("{opened:?} {:?}", past.ledger.incident_log().opened()));
     said.join("\n")

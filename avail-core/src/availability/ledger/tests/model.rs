@@ -10,6 +10,9 @@ pub(super) const INTERVAL: i64 = 10;
 const SILENT_AFTER: i64 = 30;
 /// Down times that lie no further apart are one incident.
 const REOPEN_WITHIN: usize = 60;
+/// So many seconds are looked back over for changes: six of them are flapping, until fewer than three
+/// are left.
+const FLAPPING_WITHIN: i64 = 600;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Check {
@@ -49,6 +52,11 @@ struct Walker {
     /// The seconds of runs in a row that speak against `up`.
     against: Vec<i64>,
     last_run: Option<i64>,
+    seen: Option<ComponentState>,
+    changes: Vec<i64>,
+    is_flapping: bool,
+    /// In which seconds it was flapping.
+    flaps: Vec<bool>,
 }
 
 impl Walker {
@@ -83,12 +91,31 @@ impl Walker {
             self.line[self.against[0] as usize..].fill(state);
             (self.current, self.up) = (Some(state), Some(good));
             self.against.clear();
+            if self.seen.replace(state).is_some_and(|seen| seen != state) {
+                self.changes.push(second);
+            }
         }
     }
 
     fn restart(&mut self) {
         let (line, joined) = (std::mem::take(&mut self.line), std::mem::take(&mut self.joined));
-        *self = Walker { line, joined, ..Walker::default() };
+        *self =
+            Walker { line, joined, flaps: std::mem::take(&mut self.flaps), ..Walker::default() };
+    }
+
+    fn look_for_flapping(&mut self, second: i64) {
+        let recent = self.changes.iter().filter(|change| second - **change < FLAPPING_WITHIN);
+        let before = self.is_flapping;
+        self.is_flapping = recent.count() >= if before { 3 } else { 6 };
+        self.flaps.push(self.is_flapping);
+    }
+
+    /// What works while it is flapping is degraded.
+    fn mark_flapping(&mut self) {
+        let seconds = self.line.iter_mut().zip(&self.flaps);
+        seconds.filter(|(state, flaps)| **flaps && **state == Up).for_each(|(state, _)| {
+            *state = Degraded;
+        });
     }
 }
 
@@ -111,10 +138,14 @@ pub(super) fn walk(checks: &[Check], steps: &[(i64, Step)], end: i64) -> Lines {
         for walker in &mut walkers {
             walker.line.push(walker.current.unwrap_or(Unobserved));
             walker.joined.push(walker.last_run.is_some());
+            walker.look_for_flapping(second);
         }
         process.push(if second < off_until { off_is } else { Up });
     }
-    walkers.iter_mut().for_each(|walker| walker.look_for_silence(end));
+    for walker in &mut walkers {
+        walker.look_for_silence(end);
+        walker.mark_flapping();
+    }
     let system = (0..end as usize).map(|second| {
         let counts = |(walker, check): &(&Walker, &Check)| check.critical && walker.joined[second];
         let members = walkers.iter().zip(checks).filter(counts);

@@ -10,12 +10,8 @@ type Script = Vec<(i64, Step)>;
 
 /// What happens after how long; seconds are worked out so that nothing falls into a restart.
 fn any_script(gaps: std::ops::Range<i64>, restarts: bool) -> impl Strategy<Value = Script> {
-    let status = prop_oneof![
-        4 => Just(HealthStatus::Healthy),
-        1 => Just(HealthStatus::Degraded),
-        3 => Just(HealthStatus::Unhealthy),
-    ];
-    let run = (0..NAMES.len(), status).prop_map(|(check, status)| Step::Run { check, status });
+    let run =
+        (0..NAMES.len(), any_status()).prop_map(|(check, status)| Step::Run { check, status });
     let restart = (0_i64..100, any::<bool>()).prop_map(|(off, clean)| Step::Restart { off, clean });
     let step = if restarts { prop_oneof![12 => run, 1 => restart].boxed() } else { run.boxed() };
     prop::collection::vec((gaps, step), 1..80).prop_map(|steps| {
@@ -30,19 +26,27 @@ fn any_script(gaps: std::ops::Range<i64>, restarts: bool) -> impl Strategy<Value
     })
 }
 
-/// All run, at least once an interval.
+/// All run, at least once an interval, and change less often than flapping takes: a restart forgets
+/// those changes.
 fn regular_script() -> impl Strategy<Value = Script> {
     let statuses = [HealthStatus::Healthy, HealthStatus::Degraded, HealthStatus::Unhealthy];
     let status = prop::sample::select(statuses.to_vec());
     let round = (1..=INTERVAL, [status.clone(), status.clone(), status]);
     prop::collection::vec(round, 1..30).prop_map(|rounds| {
         let mut second = 0;
-        let timed = rounds.into_iter().flat_map(|(gap, statuses)| {
+        let mut script = Script::new();
+        let mut last = [(HealthStatus::Unknown, 0); 3];
+        for (gap, statuses) in rounds {
             second += gap;
-            let runs = statuses.into_iter().enumerate();
-            runs.map(move |(check, status)| (second, Step::Run { check, status }))
-        });
-        timed.collect()
+            for (check, status) in statuses.into_iter().enumerate() {
+                let (before, changes) = &mut last[check];
+                if status != *before && *changes < 6 {
+                    (*before, *changes) = (status, *changes + 1); // the first is no change
+                }
+                script.push((second, Step::Run { check, status: *before }));
+            }
+        }
+        script
     })
 }
 

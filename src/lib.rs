@@ -89,7 +89,8 @@
 //! Downtime starts with the first failing run of a check and ends with the first good one: a
 //! threshold delays the signal, not the arithmetic. Time in which nobody looked counts for nothing,
 //! and is shown as such. After a crash the process itself was down; after a clean stop it was not.
-//! The formulas stand at [`AvailabilityMetrics`].
+//! The formulas stand at [`AvailabilityMetrics`], and those of objectives and error budgets at
+//! [`Slo`]. [`AvailabilityMonitor::report`] gives all of a window, for a program or for a ticket.
 //!
 //! # In tests
 //!

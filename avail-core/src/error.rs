@@ -52,6 +52,36 @@ pub enum MonitorError {
     /// A check can't work as it is declared.
     #[error(transparent)]
     Check(#[from] CheckError),
+    /// A check depends on what is not there.
+    #[error(
+        "health check `{check}` depends on `{dependency}`, which is no check, circuit breaker or \
+         other component here{}", did_you_mean(nearest.as_deref())
+    )]
+    #[non_exhaustive]
+    UnknownDependency {
+        /// The check.
+        check: Arc<str>,
+        /// What it depends on.
+        dependency: Arc<str>,
+        /// What may have been meant.
+        nearest: Option<Arc<str>>,
+    },
+    /// Nothing of that name is looked at.
+    #[error("there is no component `{name}` here{}", did_you_mean(nearest.as_deref()))]
+    #[non_exhaustive]
+    UnknownComponent {
+        /// The name.
+        name: Arc<str>,
+        /// What may have been meant.
+        nearest: Option<Arc<str>>,
+    },
+    /// Checks depend on each other, so that each would be the child of the other.
+    #[error("health checks depend on each other in a circle: {}", way(names))]
+    #[non_exhaustive]
+    CircularDependency {
+        /// The way round: the last name is the first one again.
+        names: Vec<Arc<str>>,
+    },
     /// `AVAIL_BREAKERS` does not say what it may.
     #[error("the environment variable AVAIL_BREAKERS: {0}")]
     Mode(#[from] ParseModeError),
@@ -92,6 +122,15 @@ pub enum MonitorError {
     /// It was called outside a tokio runtime.
     #[error("a monitor runs in a tokio runtime with its time enabled, and there is none here")]
     NoRuntime,
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!(": did you mean `{name}`?")).unwrap_or_default()
+}
+
+fn way(names: &[Arc<str>]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(" -> ")
 }
 
 impl fmt::Debug for MonitorError {

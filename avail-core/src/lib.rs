@@ -25,7 +25,8 @@ pub mod tower;
 
 pub use self::availability::component::{LatencyHistogram, RunCounts};
 pub use self::availability::{
-    AvailabilityMetrics, ComponentState, Incident, Severity, StateSeconds, Window,
+    AlertSeverity, AvailabilityMetrics, AvailabilityReport, BurnAlert, BurnRate, ComponentState,
+    ErrorBudget, Incident, Maintenance, ReportEntry, Severity, Slo, StateSeconds, Window,
 };
 pub use self::breaker::{
     ActiveOverride, BreakerEvent, CallCounts, CallError, CancelFailure, Cause, CircuitBreaker,

@@ -233,6 +233,11 @@ impl CircuitBreakerRegistry {
         all.into_iter()
     }
 
+    /// Looks at every breaker, in no order; `look` must not use the registry.
+    pub(crate) fn for_each(&self, mut look: impl FnMut(&CircuitBreaker)) {
+        self.inner.breakers.iter().for_each(|entry| look(&entry.breaker));
+    }
+
     /// What every breaker shows, sorted by name.
     pub fn all_metrics(&self) -> Vec<CircuitBreakerMetrics> {
         self.iter().map(|breaker| breaker.metrics()).collect()

@@ -290,7 +290,7 @@ pub enum CheckFn {
 }
 
 /// What `#[health_check(…)]` was told; each setter is named as its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CheckSettings {
     pub(crate) critical: bool,
     pub(crate) interval: Option<Duration>,
@@ -301,6 +301,10 @@ pub struct CheckSettings {
     pub(crate) failure_threshold: Option<u32>,
     pub(crate) success_threshold: Option<u32>,
     pub(crate) probe: Probe,
+    pub(crate) slo: Option<f64>,
+    pub(crate) slo_window: Option<Duration>,
+    pub(crate) depends_on: &'static [&'static str],
+    pub(crate) tags: &'static [&'static str],
 }
 
 impl Default for CheckSettings {
@@ -322,6 +326,10 @@ impl CheckSettings {
             failure_threshold: None,
             success_threshold: None,
             probe: Probe::Readiness,
+            slo: None,
+            slo_window: None,
+            depends_on: &[],
+            tags: &[],
         }
     }
 
@@ -367,6 +375,26 @@ impl CheckSettings {
 
     pub const fn probe(mut self, value: Probe) -> Self {
         self.probe = value;
+        self
+    }
+
+    pub const fn slo(mut self, percent: f64) -> Self {
+        self.slo = Some(percent);
+        self
+    }
+
+    pub const fn slo_window(mut self, value: Duration) -> Self {
+        self.slo_window = Some(value);
+        self
+    }
+
+    pub const fn depends_on(mut self, value: &'static [&'static str]) -> Self {
+        self.depends_on = value;
+        self
+    }
+
+    pub const fn tags(mut self, value: &'static [&'static str]) -> Self {
+        self.tags = value;
         self
     }
 }

@@ -78,6 +78,9 @@ pub(crate) fn readiness(status: &SystemStatus, sight: Sight, query: &TextQuery) 
         Fact::own("started", status.started, "a critical check has not passed yet"),
         Fact::own("shutdown", !status.draining, "the process is draining"),
     ];
+    if status.switched_off {
+        facts.push(Fact::own("switch", false, "it is switched off by hand"));
+    }
     let critical = status.critical();
     facts.extend(critical.map(|one| Fact::of(one, one.status.is_up(), true, sight)));
     write("readiness", &facts, query)
@@ -90,6 +93,9 @@ pub(crate) fn liveness(status: &SystemStatus, sight: Sight, query: &TextQuery) -
         Fact::own("runtime", status.responsive, "it has not run a task for too long"),
         Fact::own("fatal", status.fatal.is_none(), fatal.as_deref().unwrap_or(WITHHELD)),
     ];
+    if status.stuck {
+        facts.push(Fact::own("incidents", false, "one has lasted for too long"));
+    }
     let local = status.components.iter().filter(|one| one.probe == Probe::Liveness);
     facts.extend(local.map(|one| {
         let ok = one.status != HealthStatus::Unhealthy;

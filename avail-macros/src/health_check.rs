@@ -9,7 +9,7 @@ use crate::item::Function;
 use crate::shape::{Kind, Shape};
 use crate::wrap;
 
-const KEYS: [Key; 11] = [
+const KEYS: [Key; 15] = [
     Key::new("name", Takes::Name),
     Key::new("critical", Takes::Flag),
     Key::new("interval", Takes::Duration),
@@ -19,7 +19,11 @@ const KEYS: [Key; 11] = [
     Key::new("initial_delay", Takes::Delay),
     Key::new("failure_threshold", Takes::Count),
     Key::new("success_threshold", Takes::Count),
+    Key::new("depends_on", Takes::Names),
     Key::new("probe", Takes::Choice(&PROBES)),
+    Key::new("slo", Takes::Percentage),
+    Key::new("slo_window", Takes::Duration),
+    Key::new("tags", Takes::Names),
     Key::new("crate", Takes::Path),
 ];
 

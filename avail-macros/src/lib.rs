@@ -109,7 +109,11 @@ pub fn circuit_breaker(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `retry_interval` | how soon it runs again while it fails but is not yet down | the smaller of 2 s and the interval |
 /// | `initial_delay` | how long the first run waits | 0 |
 /// | `failure_threshold`, `success_threshold` | so many in a row mean down, or up again | 1, 1 |
+/// | `depends_on` | the components that it can't work without: `["postgres"]`; while one of them is down, its incidents are that one's children | none |
 /// | `probe` | which endpoint reads it: `"readiness"`, `"liveness"` (only for facts local to the process), `"startup"` or `"none"` | `"readiness"` |
+/// | `slo` | the availability to reach, in percent: `99.95`, or `"99.95%"`; above 0 and below 100 | the monitor's target |
+/// | `slo_window` | over how long | 30 days |
+/// | `tags` | words to group components by: `["db"]` | none |
 /// | `crate` | the path to avail, where it is not `::avail` | |
 ///
 /// Durations are `"60s"`, `"1m 30s"`, `"500ms"`, or a number of seconds.

@@ -18,7 +18,11 @@ async fn queue_is_short() -> Health {
     initial_delay = "0s",
     failure_threshold = 2,
     success_threshold = 3,
-    probe = "liveness"
+    depends_on = [QUEUE, "checks::boxed"],
+    probe = "liveness",
+    slo = 99.95,
+    slo_window = "7d",
+    tags = ["disk", "local"],
 )]
 fn disk_has_room() -> bool {
     true
@@ -55,10 +59,26 @@ async fn checks_are_found_and_run_and_nobody_called_them() {
     assert!(!component(QUEUE).critical);
     assert_eq!(component("checks::disk").status, HealthStatus::Healthy);
     assert_eq!(component("checks::disk").probe, Probe::Liveness);
+    let slo = monitor.component_slo("checks::disk").expect("known");
+    assert_eq!((slo.objective, slo.window_seconds), (99.95, 604_800.0));
+    assert_eq!(*component("checks::disk").depends_on, [QUEUE.into(), "checks::boxed".into()]);
+    assert_eq!(*component("checks::disk").tags, ["disk".into(), "local".into()]);
     let unnamed = component("macros::checks::unnamed");
     assert_eq!(unnamed.status, HealthStatus::Unhealthy);
     assert_eq!(unnamed.error.as_deref(), Some("refused"));
     assert!(unnamed.critical);
     assert_eq!(component("checks::boxed").status, HealthStatus::Healthy);
+    monitor.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dependency_follows_a_check_to_its_new_name_and_out_of_the_way() {
+    let _isolated = testing::isolated();
+    let builder = || AvailabilityMonitor::builder().exclude("macros::checks::boxed");
+    let renamed = builder().rename("macros::checks::queue_is_short", "queue");
+    let monitor = renamed.start().await.expect("it starts");
+    let status = monitor.status();
+    let disk = status.component("checks::disk").expect("known");
+    assert_eq!(*disk.depends_on, ["queue".into()]);
     monitor.stop().await;
 }

@@ -6,8 +6,17 @@ fn as_long_as_the_interval() {}
 #[health_check(probe = "alive")]
 fn unknown_probe() {}
 
+#[health_check(depends_on = "postgres", tags = [db, 1])]
+fn no_lists() {}
+
 #[health_check(intervall = "5s")]
 fn misspelt() {}
+
+#[health_check(slo = 100)]
+fn never_down() {}
+
+#[health_check(slo = 99.9, slo_window = "0s")]
+fn at_no_time() {}
 
 #[health_check]
 fn with_arguments(pool: &str, size: u32) {
@@ -55,7 +64,10 @@ async fn not_send() {
 fn main() {
     as_long_as_the_interval();
     unknown_probe();
+    no_lists();
     misspelt();
+    never_down();
+    at_no_time();
     with_arguments("db", 1);
     let _ = generic::<u32>();
     let _ = Pool.answers();

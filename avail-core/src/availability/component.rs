@@ -7,7 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::checks::{CheckCounts, CheckHistory};
+use super::flapping::Flapping;
+use super::ledger::CheckTerms;
 use super::moment::{Moment, Span};
+use super::periods::Periods;
+use super::slo::Objective;
 use super::timeline::{ComponentState, Timeline, overlay};
 use crate::breaker::CircuitState;
 use crate::health::hysteresis::{Decision, Hysteresis};
@@ -24,6 +28,8 @@ pub(crate) struct CheckSide {
     pub(crate) probe: Probe,
     /// `None`: it is run by hand, and never goes stale.
     pub(crate) schedule: Option<Schedule>,
+    pub(crate) depends_on: Arc<[Arc<str>]>,
+    pub(crate) tags: Arc<[Arc<str>]>,
     pub(crate) hysteresis: Hysteresis,
     pub(crate) track: Timeline,
     pub(crate) status: HealthStatus,
@@ -34,20 +40,18 @@ pub(crate) struct CheckSide {
 }
 
 impl CheckSide {
-    pub(crate) fn new(
-        critical: bool,
-        probe: Probe,
-        schedule: Option<Schedule>,
-        now: Moment,
-    ) -> Self {
+    pub(crate) fn new(terms: CheckTerms, now: Moment) -> Self {
+        let CheckTerms { critical, probe, schedule, depends_on, tags } = terms;
         let (failures, successes) =
             schedule.map_or((1, 1), |s| (s.failure_threshold, s.success_threshold));
         CheckSide {
             critical,
             probe,
             schedule,
+            depends_on,
+            tags,
             hysteresis: Hysteresis::new(failures, successes),
-            track: Timeline::with_capacity(now, ComponentState::Unobserved, TRACK),
+            track: Timeline::forgetful(now, ComponentState::Unobserved, TRACK),
             status: HealthStatus::Unknown,
             last_started: None,
             last_completed: None,
@@ -65,6 +69,9 @@ impl CheckSide {
     ) -> (Moment, Decision, Option<Moment>) {
         let began = Moment::from(run.timestamp);
         let started = self.last_started.map_or(began, |last| began.max(last)).min(now);
+        if self.was_silent_until(started) {
+            self.hysteresis.break_off();
+        }
         self.last_started = Some(started);
         self.last_completed = Some(now);
         let success = run.status.is_up();
@@ -104,6 +111,13 @@ impl CheckSide {
         self.track.set_from(since, ComponentState::Unobserved);
     }
 
+    /// Whether nobody had looked for so long, when a run began, that it goes on with no streak: also
+    /// of one that has decided nothing yet.
+    fn was_silent_until(&self, started: Moment) -> bool {
+        let completed = self.last_completed.zip(self.schedule);
+        completed.is_some_and(|(last, schedule)| started >= last.after(schedule.stale_after()))
+    }
+
     /// Since when nobody has looked, if that is too long and not yet shown.
     pub(crate) fn stale_since(&self, now: Moment) -> Option<Moment> {
         let schedule = self.schedule?;
@@ -131,7 +145,7 @@ struct NotClosed {
 
 impl BreakerSide {
     pub(crate) fn new(critical: bool, now: Moment) -> Self {
-        let track = Timeline::with_capacity(now, ComponentState::Up, TRACK);
+        let track = Timeline::forgetful(now, ComponentState::Up, TRACK);
         BreakerSide { critical, not_closed: BTreeMap::new(), track }
     }
 
@@ -159,6 +173,11 @@ impl BreakerSide {
     fn worst(&self) -> ComponentState {
         let states = self.not_closed.values().map(|one| one.state);
         states.min_by_key(|state| rank(*state)).unwrap_or(ComponentState::Up)
+    }
+
+    /// The first by name of those that are not.
+    pub(crate) fn first_not_closed(&self) -> Option<&Arc<str>> {
+        self.not_closed.keys().next()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -289,10 +308,18 @@ pub(crate) struct Component {
     pub(crate) checks: CheckHistory,
     /// Runs that the history has not been told of.
     pub(crate) untold: CheckCounts,
+    /// Calls through its breakers, counted as runs are.
+    pub(crate) calls: CheckHistory,
+    pub(crate) untold_calls: CheckCounts,
+    /// What its check declares; `None` where it has none.
+    pub(crate) objective: Option<Objective>,
     pub(crate) runs: RunCounts,
     pub(crate) latency: LatencyHistogram,
     pub(crate) last_run: Option<HealthCheckResult>,
     pub(crate) last_success: Option<Moment>,
+    pub(crate) flapping: Flapping,
+    /// Its own; that of the whole system is kept elsewhere.
+    pub(crate) maintenance: Periods,
 }
 
 impl Component {
@@ -308,10 +335,15 @@ impl Component {
             shown_since: now,
             checks: CheckHistory::default(),
             untold: CheckCounts::default(),
+            calls: CheckHistory::default(),
+            untold_calls: CheckCounts::default(),
+            objective: None,
             runs: RunCounts::default(),
             latency: LatencyHistogram::default(),
             last_run: None,
             last_success: None,
+            flapping: Flapping::default(),
+            maintenance: Periods::default(),
         }
     }
 
@@ -329,8 +361,13 @@ impl Component {
         self.check.as_ref().map_or(Probe::Readiness, |check| check.probe)
     }
 
-    /// The worse of what its check and its breaker say.
+    /// The worse of what its check and its breaker say; at least degraded while it is flapping.
     pub(crate) fn status(&self) -> HealthStatus {
+        let own = self.status_but_for_flapping();
+        if self.flapping.is_flapping() { own.worse(HealthStatus::Degraded) } else { own }
+    }
+
+    pub(crate) fn status_but_for_flapping(&self) -> HealthStatus {
         match (&self.check, &self.breaker) {
             (Some(check), Some(breaker)) => check.status.worse(breaker.status()),
             (Some(check), None) => check.status,
@@ -353,6 +390,7 @@ impl Component {
         let check = self.check.as_ref();
         let breaker = self.breaker.as_ref().and_then(BreakerSide::down_until);
         breaker.is_some_and(|until| until <= now)
+            || self.flapping.calm_at().is_some_and(|calm| calm <= now)
             || check.is_some_and(|c| c.stale_since(now).is_some() || (c.in_grace && grace_over))
     }
 
@@ -370,13 +408,27 @@ impl Component {
         }
     }
 
-    /// Works the timeline out again, from `at` on, and gives what is new in it.
-    pub(crate) fn rebuild(&mut self, at: Moment, now: Moment) -> Vec<(Moment, ComponentState)> {
+    /// Works the timeline out again, from `at` on, and gives what is new in it. `system`: when the
+    /// whole system was in maintenance.
+    pub(crate) fn rebuild(
+        &mut self,
+        system: &Periods,
+        at: Moment,
+        now: Moment,
+    ) -> Vec<(Moment, ComponentState)> {
+        if !self.is_present() {
+            return Vec::new();
+        }
         let check = self.check.as_ref().map(|check| &check.track);
         let breaker = self.breaker.as_ref().map(|breaker| &breaker.track);
         let tracks = check.into_iter().chain(breaker);
-        let parts: Vec<_> =
+        let mut parts: Vec<_> =
             tracks.map(|track| (track, Span::new(track.origin(), Moment::MAX))).collect();
+        let [degraded, maintenance] =
+            [ComponentState::Degraded, ComponentState::Maintenance].map(Timeline::constant);
+        parts.extend(self.flapping.periods().iter().map(|period| (&degraded, period)));
+        let periods = self.maintenance.iter().chain(system.iter());
+        parts.extend(periods.map(|period| (&maintenance, period)));
         let span = Span::new(at, now.after(Duration::from_millis(1)));
         let mut changes = overlay(&parts, span, rank);
         changes.retain(|&(at, state)| self.timeline.set_from(at, state));

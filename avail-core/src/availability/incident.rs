@@ -1,14 +1,14 @@
 //! Incidents: opened when a component goes down or a breaker opens, resolved when that is over.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::metrics::REOPEN_WITHIN;
 use super::moment::{Moment, Span, millis};
+use super::outages::REOPEN_WITHIN;
 use crate::health::FailureClass;
 
 /// How bad an incident is.
@@ -71,11 +71,33 @@ pub struct Incident {
     pub failures: u64,
     /// Whether it is over.
     pub resolved: bool,
-    /// The incident of a component that this one depends on.
+    /// The incident of a component that this one depends on, if that was down too.
     pub parent: Option<Arc<str>>,
 }
 
 impl Incident {
+    pub(crate) fn new(
+        component: &Arc<str>,
+        severity: Severity,
+        start: Moment,
+        detected: Moment,
+    ) -> Self {
+        Incident {
+            id: id(component, start),
+            component: component.clone(),
+            severity,
+            start_time: start.to_datetime(),
+            detected_at: detected.to_datetime(),
+            end_time: None,
+            duration_seconds: 0.0,
+            error: None,
+            class: None,
+            failures: 0,
+            resolved: false,
+            parent: None,
+        }
+    }
+
     pub(crate) fn start(&self) -> Moment {
         self.start_time.into()
     }
@@ -111,15 +133,16 @@ impl IncidentLog {
     const CAPACITY: usize = 10_000;
 
     /// A new incident of a component that has none open, or its last one again if that was over
-    /// only just now. Gives whether it is that.
+    /// only just now, or in fact `goes_on`. Gives whether it is that.
     pub(crate) fn open(
         &mut self,
         component: &Arc<str>,
         severity: Severity,
         start: Moment,
         detected: Moment,
+        goes_on: bool,
     ) -> bool {
-        if let Some(mut incident) = self.take_reopened(component, severity, start) {
+        if let Some(mut incident) = self.take_reopened(component, severity, start, goes_on) {
             incident.end_time = None;
             incident.resolved = false;
             self.open.insert(component.clone(), incident);
@@ -127,20 +150,7 @@ impl IncidentLog {
             return true;
         }
         self.count(component, severity);
-        let incident = Incident {
-            id: id(component, start),
-            component: component.clone(),
-            severity,
-            start_time: start.to_datetime(),
-            detected_at: detected.to_datetime(),
-            end_time: None,
-            duration_seconds: 0.0,
-            error: None,
-            class: None,
-            failures: 0,
-            resolved: false,
-            parent: None,
-        };
+        let incident = Incident::new(component, severity, start, detected);
         self.ids.insert(incident.id.clone());
         self.open.insert(component.clone(), incident);
         false
@@ -151,12 +161,18 @@ impl IncidentLog {
         component: &str,
         severity: Severity,
         start: Moment,
+        goes_on: bool,
     ) -> Option<Incident> {
         let index = self.over.iter().rposition(|incident| &*incident.component == component)?;
         let last = &self.over[index];
         let recent = last.end().is_some_and(|end| start.since(end) <= millis(REOPEN_WITHIN));
         let both_down = last.has_downtime() && severity > Severity::Minor;
-        if recent && both_down { self.over.remove(index) } else { None }
+        if (recent || goes_on) && both_down { self.over.remove(index) } else { None }
+    }
+
+    /// When the last one of the component that is over ended.
+    pub(crate) fn last_end_of(&self, component: &str) -> Option<Moment> {
+        self.over.iter().rev().find(|incident| &*incident.component == component)?.end()
     }
 
     /// The component's open incident.
@@ -175,6 +191,24 @@ impl IncidentLog {
         incident.resolved = true;
         self.keep(incident);
         self.over.back_mut()
+    }
+
+    /// Those of the `children` that have no parent yet get this one, where they are open, or began
+    /// at `since` or later. Gives them.
+    pub(crate) fn adopt(
+        &mut self,
+        parent: &Arc<str>,
+        since: Moment,
+        children: &BTreeSet<Arc<str>>,
+    ) -> Vec<Incident> {
+        let over = self.over.iter_mut().filter(|one| one.start() >= since);
+        let all = over.chain(self.open.values_mut());
+        let orphans = all.filter(|one| one.parent.is_none() && children.contains(&one.component));
+        let adopted = orphans.map(|orphan| {
+            orphan.parent = Some(parent.clone());
+            orphan.clone()
+        });
+        adopted.collect()
     }
 
     fn keep(&mut self, incident: Incident) {
@@ -238,6 +272,16 @@ impl IncidentLog {
     /// How many of the component there ever were, by severity.
     pub(crate) fn opened_of(&self, component: &str) -> [u64; 3] {
         self.opened.get(component).copied().unwrap_or_default()
+    }
+
+    /// The same of every component.
+    pub(crate) fn opened_by_component(&self) -> BTreeMap<Arc<str>, [u64; 3]> {
+        self.opened.iter().map(|(component, opened)| (component.clone(), *opened)).collect()
+    }
+
+    /// Says how many there ever were: more than those that are kept.
+    pub(crate) fn restore_opened(&mut self, opened: BTreeMap<Arc<str>, [u64; 3]>) {
+        self.opened.extend(opened);
     }
 
     /// How many there ever were, by severity.

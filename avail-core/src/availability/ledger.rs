@@ -5,13 +5,23 @@
 //! |---|---|
 //! | `fact` | what goes in and what comes out |
 //! | `incidents` | when incidents begin and end |
+//! | `maintenance` | announced maintenance |
+//! | `parents` | which incident follows from which |
 //! | `critical` | which components the system's timeline has to look at |
+//! | `system` | the incidents of the whole system |
 //! | `questions` | what the history tells, and what is asked |
+//! | `image` | what outlives the process |
+//! | `promises` | objectives, and the calls through breakers |
 
 mod critical;
 mod fact;
+mod image;
 mod incidents;
+mod maintenance;
+mod parents;
+mod promises;
 mod questions;
+mod system;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,8 +30,13 @@ use std::time::Duration;
 use self::critical::CriticalSet;
 use self::fact::Failure;
 pub(crate) use self::fact::{CheckTerms, Fact, IncidentStep};
+pub(crate) use self::image::PastImage;
+use self::maintenance::Announced;
+pub use self::maintenance::Maintenance;
+use self::parents::Dependents;
 use super::checks::CheckCounts;
 use super::component::{BreakerSide, CheckSide, Component};
+use super::flapping::Flapping;
 use super::incident::{Incident, IncidentLog, Severity};
 use super::moment::{Moment, Span};
 use super::timeline::{ComponentState, Timeline, overlay};
@@ -44,6 +59,8 @@ pub(crate) struct Ledger {
     started: bool,
     components: BTreeMap<Arc<str>, Component>,
     critical: CriticalSet,
+    dependents: Dependents,
+    announced: Announced,
     system: Timeline,
     process: Timeline,
     incidents: IncidentLog,
@@ -60,6 +77,8 @@ impl Ledger {
             started: false,
             components: BTreeMap::new(),
             critical: CriticalSet::default(),
+            dependents: Dependents::default(),
+            announced: Announced::default(),
             system: Timeline::new(origin, ComponentState::Unobserved),
             process: Timeline::new(origin, ComponentState::Unobserved),
             incidents: IncidentLog::default(),
@@ -75,9 +94,11 @@ impl Ledger {
         self.started = false;
         self.waited_for.clear();
         self.critical = CriticalSet::default();
+        self.dependents = Dependents::default();
         if let Some((last_sign, clean)) = before {
             self.interrupt(last_sign.min(now), now, clean);
         }
+        self.announced.begin(now);
         self.process.set_from(now, ComponentState::Up);
         self.rebuild_system(now, now);
     }
@@ -86,12 +107,17 @@ impl Ledger {
     /// components; the process itself was down, unless it had ended cleanly.
     fn interrupt(&mut self, last: Moment, now: Moment, clean: bool) {
         for component in self.components.values_mut() {
-            component.timeline.set_from(last, ComponentState::Unobserved);
+            let from = Self::end_without_process(component, &self.announced.of_system, last);
+            if from < now {
+                component.timeline.set_from(from, ComponentState::Unobserved);
+            }
             component.member = None;
+            component.flapping = Flapping::default(); // changes are not recorded
         }
         let state = if clean { ComponentState::Unobserved } else { ComponentState::Down };
         self.process.set_from(last, state);
         self.system.set_from(last, state);
+        self.mask_system(last, now);
         if !clean && now > last {
             let error = Some("the process ended without saying so".to_owned());
             let failure = Failure { count: 1, class: Some(FailureClass::Crashed), error };
@@ -102,11 +128,15 @@ impl Ledger {
 
     /// A check joins, or takes the place of one of the same name.
     pub(crate) fn join_check(&mut self, name: &Arc<str>, terms: CheckTerms, now: Moment) {
-        let component = self.component(name, now);
-        component.check = Some(CheckSide::new(terms.critical, terms.probe, terms.schedule, now));
         if terms.critical && !self.started {
             self.waited_for.insert(name.clone());
         }
+        let depends_on = terms.depends_on.clone();
+        let before = self.component(name, now).check.replace(CheckSide::new(terms, now));
+        if let Some(before) = before {
+            self.dependents.leave(name, &before.depends_on);
+        }
+        self.dependents.join(name, &depends_on);
         self.rebuild(name, now, now);
     }
 
@@ -153,9 +183,12 @@ impl Ledger {
     /// Nothing checks it any more; what it was stays.
     pub(crate) fn leave(&mut self, name: &str, now: Moment) {
         let Some(component) = self.components.get_mut(name) else { return };
-        component.check = None;
+        if let Some(check) = component.check.take() {
+            self.dependents.leave(name, &check.depends_on);
+        }
         component.last_run = None;
         if component.breaker.is_none() {
+            component.flapping = Flapping::default();
             component.timeline.set_from(now, ComponentState::Unobserved);
             self.facts.push(Fact::State {
                 component: Some(component.name.clone()),
@@ -261,16 +294,23 @@ impl Ledger {
 
     /// Works the component's timeline out again from `at` on, and the system's with it.
     fn rebuild(&mut self, name: &Arc<str>, at: Moment, now: Moment) {
-        let Some(component) = self.components.get_mut(name) else { return };
-        for (at, state) in component.rebuild(at, now) {
+        if self.rebuild_component(name, at, now) {
+            self.rebuild_system(at, now);
+        }
+        self.show(name, now);
+    }
+
+    /// Gives whether it counts for the system.
+    fn rebuild_component(&mut self, name: &Arc<str>, at: Moment, now: Moment) -> bool {
+        let Some(component) = self.components.get_mut(name) else { return false };
+        for (at, state) in component.rebuild(&self.announced.of_system, at, now) {
             self.facts.push(Fact::State { component: Some(name.clone()), at, state });
         }
         let counts = component.is_critical() && component.member.is_some();
         if counts {
             self.critical.update(component);
-            self.rebuild_system(at, now);
         }
-        self.show(name, now);
+        counts
     }
 
     fn rebuild_system(&mut self, at: Moment, now: Moment) {
@@ -282,15 +322,20 @@ impl Ledger {
         let process = (&self.process, Span::new(self.boot, Moment::MAX));
         let parts: Vec<_> = parts.chain([process]).collect();
         let span = Span::new(at, now.after(Duration::from_millis(1)));
-        for (at, state) in overlay(&parts, span, system_rank) {
+        let changes = overlay(&parts, span, system_rank);
+        for (at, state) in self.with_maintenance(changes, span) {
             if self.system.set_from(at, state) {
                 self.facts.push(Fact::State { component: None, at, state });
             }
         }
     }
 
-    fn show(&mut self, name: &str, now: Moment) {
+    fn show(&mut self, name: &Arc<str>, now: Moment) {
         let Some(component) = self.components.get_mut(name) else { return };
+        if component.flapping.observe(component.status_but_for_flapping(), now) {
+            self.facts.push(Fact::Flapping { component: name.clone(), ended: false });
+            return self.rebuild(name, now, now);
+        }
         let (from, to) = (component.shown, component.status());
         if from != to {
             component.shown = to;
@@ -329,6 +374,7 @@ impl Ledger {
     /// What time alone brings about: the end of the startup grace, of a critical breaker's open
     /// time, of the time that a check may be silent.
     pub(crate) fn advance(&mut self, now: Moment) {
+        self.end_due_maintenance(now);
         let (grace_over, components) = (self.started || now >= self.grace_until, &self.components);
         let due = components.values().filter(|component| component.is_due(now, grace_over));
         let due: Vec<_> = due.map(|component| component.name.clone()).collect();
@@ -342,6 +388,11 @@ impl Ledger {
         let Some(component) = self.components.get_mut(name) else { return };
         if let Some(from) = component.breaker.as_mut().and_then(|breaker| breaker.advance(now)) {
             self.rebuild(name, from, now);
+        }
+        let Some(component) = self.components.get_mut(name) else { return };
+        if let Some(since) = component.flapping.calm_down(now) {
+            self.facts.push(Fact::Flapping { component: name.clone(), ended: true });
+            self.rebuild(name, since, now);
         }
         let Some(component) = self.components.get_mut(name) else { return };
         let critical = component.is_critical();
@@ -368,6 +419,9 @@ impl Ledger {
             track.set_from(to, state);
         };
         skip(&mut self.process);
+        for (at, state) in [(from, ComponentState::Unobserved), (to, self.process.last().1)] {
+            self.facts.push(Fact::State { component: Some(PROCESS.into()), at, state });
+        }
         let names: Vec<_> = self.present().map(|component| component.name.clone()).collect();
         for name in &names {
             let Some(component) = self.components.get_mut(name) else { continue };
@@ -396,14 +450,15 @@ impl Ledger {
     }
 }
 
-/// For the system: down is the union of what is critical; then what nobody looked at.
+/// For the system: down is the union of what is critical; then what nobody looked at. A component in
+/// maintenance is not there.
 fn system_rank(state: ComponentState) -> u8 {
     match state {
         ComponentState::Down => 0,
-        ComponentState::Maintenance => 1,
-        ComponentState::Unobserved => 2,
-        ComponentState::Degraded => 3,
-        ComponentState::Up => 4,
+        ComponentState::Unobserved => 1,
+        ComponentState::Degraded => 2,
+        ComponentState::Up => 3,
+        ComponentState::Maintenance => 4,
     }
 }
 

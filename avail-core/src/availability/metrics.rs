@@ -1,14 +1,16 @@
 //! The figures of a window of time.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::checks::CheckCounts;
-use super::moment::{Moment, Span, millis};
-use super::timeline::{ComponentState, Outage, Timeline, Totals};
+use super::moment::{Moment, Span};
+use super::outages::Outages;
+use super::timeline::{ComponentState, Timeline, Totals};
 
 /// The time that figures are asked for: up to now, from some time ago.
 ///
@@ -70,6 +72,8 @@ impl fmt::Display for Window {
 /// - availability = (U + G) / (U + G + D). Maintenance and unobserved time are on neither side.
 /// - coverage = (U + G + D) / (window − M): how much of the window anybody looked at.
 /// - MTBF = (U + G) / outages; MTTR = the mean down time of the outages that ended in the window.
+/// - success ratio = good calls / (good + bad calls), through the component's circuit breakers. It is
+///   another figure than the availability, by requests and not by time, and the two are never mixed.
 ///
 /// Where every outage lies in the window, availability = MTBF / (MTBF + MTTR): the steady-state
 /// availability of IEC 60050-192, with observed time for operating time.
@@ -103,6 +107,8 @@ pub struct AvailabilityMetrics {
     /// Mean time to recovery, in seconds: the mean down time of the outages that ended in the
     /// window. `None` if none did.
     pub mttr: Option<f64>,
+    /// Of how many outages that is the mean.
+    pub mttr_count: u64,
     /// The median of the same.
     pub mttr_p50: Option<f64>,
     /// The longest of the same.
@@ -111,54 +117,97 @@ pub struct AvailabilityMetrics {
     pub incidents: u64,
     /// When the latest outage up to now began, in the window or before it.
     pub last_incident: Option<DateTime<Utc>>,
+    /// Calls through the component's circuit breakers that succeeded; counted once a second.
+    pub successful_calls: u64,
+    /// Those that failed: by an error, a panic, the breaker's timeout, or given up late. Calls that
+    /// were rejected, ignored or given up early say nothing of the component.
+    pub failed_calls: u64,
+    /// Successful calls of both, 0 to 1; `None` where there were none.
+    pub success_ratio: Option<f64>,
     /// How coarse the window's beginning is, in seconds; 0 where it is exact.
     pub resolution_seconds: f64,
 }
 
+/// What was counted in a window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) checks: CheckCounts,
+    pub(crate) calls: CheckCounts,
+}
+
+impl AddAssign for Counted {
+    fn add_assign(&mut self, other: Counted) {
+        self.checks += other.checks;
+        self.calls += other.calls;
+    }
+}
+
 impl AvailabilityMetrics {
-    pub(crate) fn of(
+    /// A timeline in each window up to `now`, and what was counted in it.
+    pub(crate) fn in_windows<const N: usize>(
         timeline: &Timeline,
-        outages: &[Outage],
-        checks: CheckCounts,
+        windows: [Window; N],
+        counted: [Counted; N],
+        now: Moment,
+    ) -> [Self; N] {
+        let outages = timeline.outages(now);
+        let spans = windows.map(|window| window.span(timeline.origin(), now));
+        let totals = timeline.totals_since(spans.map(|span| span.from), now);
+        std::array::from_fn(|index| {
+            let span = spans[index];
+            let resolution_seconds = timeline.resolution_seconds(span.from);
+            Self::of(totals[index], &outages, counted[index], span, resolution_seconds)
+        })
+    }
+
+    fn of(
+        totals: Totals,
+        outages: &Outages<'_>,
+        counted: Counted,
         span: Span,
+        resolution_seconds: f64,
     ) -> Self {
-        let totals = timeline.totals(span);
         let seconds = |state| totals.of(state) as f64 / 1000.0;
         let (up, degraded) = (seconds(ComponentState::Up), seconds(ComponentState::Degraded));
-        let down = seconds(ComponentState::Down);
-        let maintenance = seconds(ComponentState::Maintenance);
         let served = up + degraded;
         // In whole milliseconds, so that the parts of a window are never more than the whole.
-        let observed = [ComponentState::Up, ComponentState::Degraded, ComponentState::Down];
-        let observed: i64 = observed.into_iter().map(|state| totals.of(state)).sum();
         let accountable = span.length() - totals.of(ComponentState::Maintenance);
 
-        let in_window: Vec<_> =
-            outages.iter().filter(|o| o.end > span.from && o.start < span.to).collect();
-        let incidents = in_window.len() as u64;
-        let mut repairs: Vec<f64> =
-            in_window.iter().filter(|o| !o.open).map(|o| o.down as f64 / 1000.0).collect();
-        repairs.sort_by(f64::total_cmp);
+        let (incidents, repairs) = outages.since(span.from);
         AvailabilityMetrics {
             uptime_seconds: up,
-            downtime_seconds: down,
+            downtime_seconds: seconds(ComponentState::Down),
             degraded_seconds: degraded,
             unobserved_seconds: seconds(ComponentState::Unobserved),
-            maintenance_seconds: maintenance,
-            availability_percentage: ratio(served, served + down).map(|share| share * 100.0),
-            coverage: ratio(observed as f64, accountable as f64).unwrap_or(0.0),
-            total_checks: checks.total(),
-            successful_checks: checks.successful,
-            failed_checks: checks.failed,
+            maintenance_seconds: seconds(ComponentState::Maintenance),
+            availability_percentage: percentage(totals),
+            coverage: ratio(totals.observed() as f64, accountable as f64).unwrap_or(0.0),
+            total_checks: counted.checks.total(),
+            successful_checks: counted.checks.successful,
+            failed_checks: counted.checks.failed,
             mtbf: (incidents > 0).then(|| served / incidents as f64),
             mtbf_at_least: (incidents == 0 && served > 0.0).then_some(served),
-            mttr: ratio(repairs.iter().sum(), repairs.len() as f64),
-            mttr_p50: median(&repairs),
-            mttr_max: repairs.last().copied(),
+            mttr: repairs.mean,
+            mttr_count: repairs.count,
+            mttr_p50: repairs.median,
+            mttr_max: repairs.longest,
             incidents,
-            last_incident: outages.last().map(|o| o.start.to_datetime()),
-            resolution_seconds: timeline.resolution_seconds(span.from),
+            last_incident: outages.last().map(|outage| outage.start.to_datetime()),
+            successful_calls: counted.calls.successful,
+            failed_calls: counted.calls.failed,
+            success_ratio: counted.calls.success_ratio(),
+            resolution_seconds,
         }
+    }
+
+    /// What was counted in it.
+    pub(crate) fn counted(&self) -> Counted {
+        let [checks, calls] = [
+            (self.successful_checks, self.failed_checks),
+            (self.successful_calls, self.failed_calls),
+        ]
+        .map(|(successful, failed)| CheckCounts { successful, failed });
+        Counted { checks, calls }
     }
 
     /// Whether the percentage is at least `target`; `None` where nothing was observed.
@@ -169,8 +218,11 @@ impl AvailabilityMetrics {
     /// The percentage with three decimals, cut off and never rounded up: `99.999` for 99.9999, and
     /// `n/a` where nothing was observed.
     pub fn percentage_text(&self) -> String {
-        match self.availability_percentage {
-            Some(percentage) => format!("{:.3}", (percentage * 1000.0).floor() / 1000.0),
+        // In whole milliseconds: what is exactly 99.9 must not be cut off to 99.899.
+        let millis = |seconds: f64| (seconds * 1000.0).round() as u128;
+        let served = millis(self.uptime_seconds) + millis(self.degraded_seconds);
+        match (served * 100_000).checked_div(served + millis(self.downtime_seconds)) {
+            Some(thousandths) => format!("{}.{:03}", thousandths / 1000, thousandths % 1000),
             None => "n/a".into(),
         }
     }
@@ -221,22 +273,11 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
 
-/// Of a sorted list; the mean of the middle two where their number is even.
-fn median(sorted: &[f64]) -> Option<f64> {
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(sorted[middle]),
-        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-    }
-}
-
-/// How long after it came up a component that fails again is in the same incident.
-pub(crate) const REOPEN_WITHIN: Duration = Duration::from_secs(60);
-
-/// The outages that a timeline shows, by the rule of [`REOPEN_WITHIN`].
-pub(crate) fn outages(timeline: &Timeline, now: Moment) -> Vec<Outage> {
-    timeline.outages(now, millis(REOPEN_WITHIN))
+/// 100 · (U + G) / (U + G + D); `None` where nothing was observed.
+pub(crate) fn percentage(totals: Totals) -> Option<f64> {
+    let observed = totals.observed();
+    let served = observed - totals.of(ComponentState::Down);
+    ratio(served as f64, observed as f64).map(|share| share * 100.0)
 }
 
 #[cfg(test)]
@@ -252,11 +293,15 @@ mod tests {
         timeline
     }
 
+    fn of_millis(timeline: &Timeline, from: i64, to: i64) -> AvailabilityMetrics {
+        let window = Window::last(Duration::from_millis((to - from) as u64));
+        let counted = [Counted::default()];
+        let [metrics] = AvailabilityMetrics::in_windows(timeline, [window], counted, Moment(to));
+        metrics
+    }
+
     fn metrics(timeline: &Timeline, from: i64, to: i64) -> AvailabilityMetrics {
-        let now = Moment(to * 1000);
-        let outages = outages(timeline, now);
-        let span = Span::new(Moment(from * 1000), now);
-        AvailabilityMetrics::of(timeline, &outages, CheckCounts::default(), span)
+        of_millis(timeline, from * 1000, to * 1000)
     }
 
     #[test]
@@ -297,10 +342,7 @@ mod tests {
             for down in 1..200 {
                 let mut timeline = line(&[(0, Up)]);
                 timeline.set_from(Moment(up), Down);
-                let now = Moment(up + down);
-                let span = Span::new(Moment(0), now);
-                let checks = CheckCounts::default();
-                let metrics = AvailabilityMetrics::of(&timeline, &[], checks, span);
+                let metrics = of_millis(&timeline, 0, up + down);
                 assert_eq!(metrics.coverage, 1.0, "{up} ms up, {down} ms down");
             }
         }
@@ -317,9 +359,25 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_repairs_is_the_middle() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[1.0, 2.0, 9.0]), Some(2.0));
-        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), Some(3.0));
+    fn a_percentage_is_cut_off_and_an_exact_one_is_shown_as_it_is() {
+        for thousandths in 0..=100_000_i64 {
+            let mut timeline = line(&[(0, Up)]);
+            timeline.set_from(Moment(thousandths), Down);
+            let metrics = of_millis(&timeline, 0, 100_000);
+            let expected = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+            assert_eq!(metrics.percentage_text(), expected);
+        }
+    }
+
+    #[test]
+    fn the_mean_repair_stands_beside_how_many_there_were() {
+        let timeline =
+            line(&[(0, Up), (100, Down), (110, Up), (300, Down), (330, Up), (500, Down)]);
+        let all = metrics(&timeline, 0, 600);
+        assert_eq!((all.incidents, all.mttr_count), (3, 2), "the last one goes on");
+        assert_eq!((all.mttr, all.mttr_p50, all.mttr_max), (Some(20.0), Some(20.0), Some(30.0)));
+        let late = metrics(&timeline, 320, 600);
+        assert_eq!((late.incidents, late.mttr_count), (2, 1));
+        assert_eq!(late.mttr, Some(30.0), "also what lies before the window");
     }
 }

@@ -2,15 +2,41 @@
 //!
 //! A timeline is a list of changes: each holds until the next, the last until now. It is changed
 //! only at its end, or from a point of the recent past on, where a threshold has decided late what
-//! had been true for a while. Changes beyond a fixed number are folded, oldest first, into a sum,
-//! so that a timeline is bounded and its total stays exact.
+//! had been true for a while. Changes that are too many or too old are folded, oldest first, into
+//! roll-ups, so that a timeline is bounded and its total stays exact. Folding depends on nothing but
+//! the changes: whoever is told the same has the same timeline.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `totals` | milliseconds of each state |
+//! | `rollup` | what has been folded, by the hour, the day and the month |
+//! | `outages` | down times, and gaps too short to end them |
+//! | `overlay` | what several timelines come to together |
+//! | `image` | a timeline as it stands in a snapshot of the history |
 
+mod image;
+mod outages;
+mod overlay;
+mod rollup;
+mod totals;
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::image::TimelineImage;
+pub(crate) use self::outages::Outage;
+use self::outages::{PastOutages, Walk};
+pub(crate) use self::overlay::overlay;
+use self::rollup::RollUp;
+pub(crate) use self::totals::Totals;
+use super::grain::DAY_MS;
 use super::moment::{Moment, Span};
+use super::outages::{Outages, Repairs};
 
 /// What wall-clock time is counted as: each moment of a component's life is exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,78 +87,90 @@ impl fmt::Display for ComponentState {
     }
 }
 
-/// Milliseconds of each state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals([i64; 5]);
-
-impl Totals {
-    pub(crate) fn of(self, state: ComponentState) -> i64 {
-        self.0[state as usize]
-    }
-
-    pub(crate) fn add(&mut self, state: ComponentState, millis: i64) {
-        self.0[state as usize] += millis;
-    }
-
-    fn sum(self) -> i64 {
-        self.0.iter().sum()
-    }
-
-    /// Its share for a part of the time that it covers; the remainder stays with the largest.
-    fn scaled(self, part: i64) -> Totals {
-        let whole = self.sum();
-        if whole <= 0 || part >= whole {
-            return self;
-        }
-        let mut scaled =
-            self.0.map(|ms| (i128::from(ms) * i128::from(part) / i128::from(whole)) as i64);
-        let rest = part - scaled.iter().sum::<i64>();
-        let largest = (0..5).max_by_key(|&i| self.0[i]).unwrap_or(0);
-        scaled[largest] += rest;
-        Totals(scaled)
-    }
-}
-
-impl std::ops::AddAssign for Totals {
-    fn add_assign(&mut self, other: Totals) {
-        for (own, more) in self.0.iter_mut().zip(other.0) {
-            *own += more;
-        }
-    }
-}
-
-/// A time during which a component was down, and gaps that don't end it.
+/// A moment and what holds from then on, in eight bytes: a timeline has thousands of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Outage {
-    pub(crate) start: Moment,
-    /// The end of its last down time; the end of the timeline where `open`.
-    pub(crate) end: Moment,
-    /// Milliseconds of down time, gaps excluded.
-    pub(crate) down: i64,
-    /// Whether the component has not come up since.
-    pub(crate) open: bool,
+struct Change(i64);
+
+impl Change {
+    const BITS: u32 = 3;
+    /// So far from 1970 a moment still fits.
+    const FARTHEST: i64 = i64::MAX >> Self::BITS;
+
+    fn new(at: Moment, state: ComponentState) -> Self {
+        let at = at.0.clamp(-Self::FARTHEST, Self::FARTHEST);
+        Change(at << Self::BITS | state as i64)
+    }
+
+    fn at(self) -> Moment {
+        Moment(self.0 >> Self::BITS)
+    }
+
+    fn state(self) -> ComponentState {
+        let index = usize::try_from(self.0 & ((1 << Self::BITS) - 1)).unwrap_or(usize::MAX);
+        ComponentState::ALL.get(index).copied().unwrap_or(ComponentState::Unobserved)
+    }
 }
 
 /// See the [module](self).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Timeline {
     origin: Moment,
-    folded: Totals,
-    changes: VecDeque<(Moment, ComponentState)>,
+    rollup: RollUp,
+    /// Outages that are over for good, as far as the roll-up goes, and the walk that found them.
+    past: PastOutages,
+    walk: Walk,
+    changes: VecDeque<Change>,
+    /// From its origin to the last change, what is rolled up included: its life is one addition.
+    settled: Totals,
+    /// Outages up to the last change, once they have been asked for and where they are few.
+    kept: OnceCell<Box<KeptOutages>>,
     capacity: usize,
+    /// Whether what is folded is rolled up, or forgotten.
+    remembers: bool,
+}
+
+/// Outages since the first change that is kept, and how long all took that are over.
+#[derive(Clone, Debug, PartialEq)]
+struct KeptOutages {
+    recent: Box<[Outage]>,
+    repairs: Repairs,
 }
 
 impl Timeline {
-    /// So many changes are kept exactly.
+    /// So many outages are few: a component may not take more memory than is promised.
+    const FEW_OUTAGES: usize = 32;
+    /// So many changes are kept exactly,
     pub(crate) const CAPACITY: usize = 4_096;
+    /// and for so long before the last one, in milliseconds.
+    const EXACT: i64 = 30 * DAY_MS;
 
     pub(crate) fn new(origin: Moment, state: ComponentState) -> Self {
         Self::with_capacity(origin, state, Self::CAPACITY)
     }
 
     pub(crate) fn with_capacity(origin: Moment, state: ComponentState, capacity: usize) -> Self {
-        let changes = VecDeque::from([(origin, state)]);
-        Timeline { origin, folded: Totals::default(), changes, capacity: capacity.max(2) }
+        Timeline {
+            origin,
+            rollup: RollUp::new(origin),
+            past: PastOutages::default(),
+            walk: Walk::default(),
+            changes: VecDeque::from([Change::new(origin, state)]),
+            settled: Totals::default(),
+            kept: OnceCell::new(),
+            capacity: capacity.max(2),
+            remembers: true,
+        }
+    }
+
+    /// One that forgets all but its last changes, and of which nothing else is asked.
+    pub(crate) fn forgetful(origin: Moment, state: ComponentState, capacity: usize) -> Self {
+        let timeline = Self::with_capacity(origin, state, capacity);
+        Timeline { remembers: false, ..timeline }
+    }
+
+    /// One that was never anything else.
+    pub(crate) fn constant(state: ComponentState) -> Self {
+        Self::new(Moment(i64::MIN), state)
     }
 
     /// Where it begins.
@@ -141,19 +179,25 @@ impl Timeline {
     }
 
     fn first_exact(&self) -> Moment {
-        self.changes.front().map_or(self.origin, |change| change.0)
+        self.changes.front().map_or(self.origin, |change| change.at())
     }
 
     /// What it is at its end.
     pub(crate) fn last(&self) -> (Moment, ComponentState) {
-        self.changes.back().copied().unwrap_or((self.origin, ComponentState::Unobserved))
+        let last = self.changes.back();
+        last.map_or((self.origin, ComponentState::Unobserved), |last| (last.at(), last.state()))
     }
 
-    /// What it was; unobserved before its origin.
+    /// What it was; unobserved before its origin, and what it was for the most part where that is
+    /// only known as a sum.
     pub(crate) fn at(&self, moment: Moment) -> ComponentState {
-        let after = self.changes.partition_point(|change| change.0 <= moment);
+        if self.last().0 <= moment {
+            return self.last().1;
+        }
+        let after = self.changes.partition_point(|change| change.at() <= moment);
         match after.checked_sub(1) {
-            Some(index) => self.changes[index].1,
+            Some(index) => self.changes[index].state(),
+            None if moment >= self.origin => self.rollup.at(moment),
             None => ComponentState::Unobserved,
         }
     }
@@ -162,53 +206,86 @@ impl Timeline {
     /// whether that is news.
     pub(crate) fn set_from(&mut self, at: Moment, state: ComponentState) -> bool {
         if at < self.origin {
-            *self = Self::with_capacity(at, state, self.capacity); // nothing is left of it
+            let remembers = self.remembers; // and nothing else of it
+            *self = Self::with_capacity(at, state, self.capacity);
+            self.remembers = remembers;
             return true;
         }
-        let at = at.max(self.first_exact());
         if self.last().0 <= at && self.last().1 == state {
             return false;
         }
-        while self.changes.len() > 1 && self.last().0 >= at {
+        self.kept.take();
+        while let Some(end) = self.changes.back().map(|last| last.at()).filter(|end| *end >= at) {
             self.changes.pop_back();
+            let (from, was) = self.last();
+            self.settled.add(was, from.since(end));
+        }
+        if self.changes.is_empty() {
+            self.rollup.truncate(at);
+            self.past.truncate(at);
+            self.walk.truncate(at);
+            self.settled = self.rollup.sum();
         }
         let (last_at, last) = self.last();
-        if last_at >= at {
-            self.changes.clear();
-            self.changes.push_back((at, state));
+        if self.changes.is_empty() {
+            self.push(Change::new(at, state));
         } else if last != state {
-            self.changes.push_back((at, state));
+            self.settled.add(last, at.since(last_at));
+            self.push(Change::new(at, state));
         }
-        self.fold();
         true
     }
 
-    fn fold(&mut self) {
-        while self.changes.len() > self.capacity {
-            if let Some((from, state)) = self.changes.pop_front() {
-                self.folded.add(state, self.first_exact().since(from));
-            }
+    /// Sums up anew what lies before the last change.
+    fn settle(&mut self) {
+        self.settled = self.totals(Span::new(self.origin, self.last().0));
+    }
+
+    fn push(&mut self, change: Change) {
+        let too_old = Moment(change.at().0.saturating_sub(Self::EXACT));
+        while self.changes.len() >= self.capacity
+            || self.changes.get(1).is_some_and(|second| second.at() <= too_old)
+        {
+            self.fold_first(change.at());
+        }
+        let len = self.changes.len();
+        if len == self.changes.capacity() {
+            self.changes.reserve_exact((len / 2).clamp(2, 512).min(self.capacity - len));
+        } else if self.changes.capacity() > 2 * (len + 512) {
+            self.changes.shrink_to(len + 512);
+        }
+        self.changes.push_back(change);
+    }
+
+    fn fold_first(&mut self, next: Moment) {
+        let Some(first) = self.changes.pop_front().filter(|_| self.remembers) else { return };
+        let until = self.changes.front().map_or(next, |second| second.at());
+        let left = self.capacity.saturating_sub(self.changes.len());
+        self.rollup.add(until, first.state(), left);
+        if let Some(over) = self.walk.step(Span::new(first.at(), until), first.state()) {
+            self.past.push(over);
         }
     }
 
-    /// Each change within the span, the state at its beginning first.
+    /// Each change within the span, the state at its beginning first; only as far back as changes
+    /// are kept.
     pub(crate) fn spans(&self, span: Span) -> impl Iterator<Item = (Span, ComponentState)> + '_ {
-        let first = self.changes.partition_point(|change| change.0 <= span.from).saturating_sub(1);
-        self.changes.range(first..).enumerate().map_while(move |(offset, &(from, state))| {
-            let next = self.changes.get(first + offset + 1).map_or(span.to, |change| change.0);
-            let shared = Span::new(from, next).overlap(span);
-            (from < span.to).then_some((shared, state))
+        let first = self.changes.partition_point(|change| change.at() <= span.from);
+        let mut changes = self.changes.range(first.saturating_sub(1)..).peekable();
+        std::iter::from_fn(move || {
+            let change = changes.next().filter(|change| change.at() < span.to)?;
+            let next = changes.peek().map_or(span.to, |next| next.at());
+            Some((Span::new(change.at(), next).overlap(span), change.state()))
         })
     }
 
     /// Milliseconds of each state: they add up to the span's length. What lies before the origin is
-    /// unobserved; what has been folded is shared out evenly.
+    /// unobserved; where the span cuts a roll-up in two, that is shared out evenly.
     pub(crate) fn totals(&self, span: Span) -> Totals {
         let mut totals = Totals::default();
         let life = Span::new(self.origin, span.to).overlap(span);
         totals.add(ComponentState::Unobserved, span.length() - life.length());
-        let folded = Span::new(self.origin, self.first_exact()).overlap(life);
-        totals += self.folded.scaled(folded.length());
+        totals += self.rollup.totals(life);
         let exact = Span::new(self.first_exact(), life.to).overlap(life);
         for (part, state) in self.spans(exact) {
             totals.add(state, part.length());
@@ -216,93 +293,110 @@ impl Timeline {
         totals
     }
 
+    /// The same for several spans that begin at each of `begins` and end at `until`, in one walk
+    /// back over the changes.
+    pub(crate) fn totals_since<const N: usize>(
+        &self,
+        begins: [Moment; N],
+        until: Moment,
+    ) -> [Totals; N] {
+        let mut latest_first: [usize; N] = std::array::from_fn(|index| index);
+        latest_first.sort_unstable_by_key(|&index| Reverse(begins[index]));
+        let mut waiting = latest_first.into_iter().peekable();
+        let mut totals = [Totals::default(); N];
+        let (mut sum, mut end) = (Totals::default(), until);
+        for change in self.changes.iter().rev() {
+            let (from, state) = (change.at(), change.state());
+            while let Some(index) = waiting.next_if(|&index| begins[index] >= from) {
+                totals[index] = sum;
+                totals[index].add(state, end.since(begins[index]).max(0));
+            }
+            if waiting.peek().is_none_or(|&index| begins[index] <= self.origin) {
+                break;
+            }
+            if from < end {
+                sum.add(state, end.since(from));
+                end = from;
+            }
+        }
+        // What is left holds all of its life, or begins before the first change that is kept.
+        for index in waiting {
+            let begin = begins[index];
+            if begin <= self.origin {
+                totals[index] = self.life(until);
+                totals[index].add(ComponentState::Unobserved, self.origin.since(begin));
+            } else {
+                totals[index] = self.totals(Span::new(begin, end));
+                totals[index] += sum;
+            }
+        }
+        totals
+    }
+
     /// Milliseconds of each state from its origin to `until`.
     pub(crate) fn life(&self, until: Moment) -> Totals {
-        self.totals(Span::new(self.origin, until))
+        let (last_at, last) = self.last();
+        if until < last_at {
+            return self.totals(Span::new(self.origin, until));
+        }
+        let mut life = self.settled;
+        life.add(last, until.since(last_at));
+        life
     }
 
     /// How coarse an answer for a span that begins at `from` is: seconds, 0 where it is exact.
     pub(crate) fn resolution_seconds(&self, from: Moment) -> f64 {
-        let folded = Span::new(self.origin, self.first_exact());
-        if from > folded.from && folded.contains(from) {
-            folded.length() as f64 / 1000.0
-        } else {
-            0.0
-        }
+        if from <= self.origin { 0.0 } else { self.rollup.resolution(from) as f64 / 1000.0 }
     }
 
-    /// Every outage up to `now`, oldest first. Down times are one outage where what lies between
-    /// them is shorter than `reopen_within`, or never served.
-    pub(crate) fn outages(&self, now: Moment, reopen_within: i64) -> Vec<Outage> {
-        let mut outages: Vec<Outage> = Vec::new();
-        let mut served = 0;
-        for (span, state) in self.spans(Span::new(self.first_exact(), now)) {
-            match state {
-                ComponentState::Down => {
-                    match outages.last_mut() {
-                        Some(last) if span.from.since(last.end) <= reopen_within || served == 0 => {
-                            last.down += span.length();
-                            last.end = span.to;
-                            last.open = true;
-                        }
-                        _ => outages.push(Outage {
-                            start: span.from,
-                            end: span.to,
-                            down: span.length(),
-                            open: true,
-                        }),
-                    }
-                    served = 0;
-                }
-                state if state.serves() => {
-                    served += span.length();
-                    if let Some(last) = outages.last_mut() {
-                        last.open = false;
-                    }
-                }
-                _ => {}
-            }
+    /// Every outage up to `now`. Down times are one outage where what lies between them is shorter
+    /// than [`REOPEN_WITHIN`](super::outages::REOPEN_WITHIN), or never served.
+    pub(crate) fn outages(&self, now: Moment) -> Outages<'_> {
+        let (last_at, last) = self.last();
+        let found = |recent| Outages::new(&self.past.0, recent, None);
+        if now < last_at || last == ComponentState::Down {
+            return found(Cow::Owned(self.recent_outages(now)));
         }
+        let Some(kept) = self.kept.get() else {
+            let recent = self.recent_outages(last_at);
+            if recent.len() > Self::FEW_OUTAGES {
+                return found(Cow::Owned(recent));
+            }
+            let repairs = Repairs::of(self.past.0.iter().chain(&recent));
+            let kept = KeptOutages { recent: recent.into_boxed_slice(), repairs };
+            return self.known_outages(self.kept.get_or_init(|| Box::new(kept)));
+        };
+        self.known_outages(kept)
+    }
+
+    fn known_outages<'a>(&'a self, kept: &'a KeptOutages) -> Outages<'a> {
+        Outages::new(&self.past.0, Cow::Borrowed(&kept.recent), Some(kept.repairs))
+    }
+
+    /// Those since the first change that is kept.
+    fn recent_outages(&self, now: Moment) -> Vec<Outage> {
+        let mut walk = self.walk;
+        let exact = self.spans(Span::new(self.first_exact(), now));
+        let mut outages: Vec<_> =
+            exact.filter_map(|(span, state)| walk.step(span, state)).collect();
+        outages.extend(walk.current);
         // One that ends at this very moment has no span of its own yet.
         if let Some(last) = outages.last_mut().filter(|_| self.at(now).serves()) {
             last.open = false;
         }
         outages
     }
-}
 
-/// From `at` on, what the timelines come to together: at each moment the state that ranks first.
-/// Gives the changes, the state at `at` first.
-pub(crate) fn overlay(
-    timelines: &[(&Timeline, Span)],
-    span: Span,
-    rank: impl Fn(ComponentState) -> u8,
-) -> Vec<(Moment, ComponentState)> {
-    let mut edges = vec![span.from];
-    for (timeline, part) in timelines {
-        let part = part.overlap(span);
-        if part.length() == 0 && !part.contains(span.from) {
-            continue;
-        }
-        edges.push(part.from);
-        edges.push(part.to);
-        edges.extend(timeline.spans(part).map(|(shared, _)| shared.from));
+    /// Bytes beside its own size.
+    #[cfg(test)]
+    pub(crate) fn heap(&self) -> usize {
+        let changes = self.changes.capacity() * size_of::<Change>();
+        let kept = self
+            .kept
+            .get()
+            .map_or(0, |kept| size_of::<KeptOutages>() + kept.recent.len() * size_of::<Outage>());
+        changes + kept + self.rollup.heap() + self.past.0.capacity() * size_of::<Outage>()
     }
-    edges.retain(|edge| *edge >= span.from && (*edge < span.to || *edge == span.from));
-    edges.sort_unstable();
-    edges.dedup();
-    let mut changes: Vec<(Moment, ComponentState)> = Vec::new();
-    for edge in edges {
-        let states = timelines
-            .iter()
-            .filter(|(_, part)| part.contains(edge))
-            .map(|(timeline, _)| timeline.at(edge));
-        let Some(state) = states.min_by_key(|state| rank(*state)) else { continue };
-        if changes.last().map(|last| last.1) != Some(state) {
-            changes.push((edge, state));
-        }
-    }
-    changes
 }
 
 #[cfg(test)]
@@ -360,6 +454,83 @@ mod tests {
         assert_eq!((totals.of(Up), totals.of(Down)), (10_000, 10_000));
     }
 
+    /// One that went down for `down` of every `every` seconds.
+    fn flapping(every: i64, down: i64, until: i64, capacity: usize) -> Timeline {
+        let mut line = Timeline::with_capacity(at(0), Up, capacity);
+        for start in (every..until).step_by(every as usize) {
+            line.set_from(at(start), Down);
+            line.set_from(at(start + down), Up);
+        }
+        line
+    }
+
+    #[test]
+    fn thirty_days_are_exact_and_what_is_older_is_exact_to_the_hour() {
+        let day = 86_400;
+        let line = flapping(7_200, 600, 80 * day, Timeline::CAPACITY);
+        let now = 80 * day;
+        for days in [1, 7, 29, 30] {
+            assert_eq!(line.resolution_seconds(at(now - days * day + 300)), 0.0, "{days} days");
+            assert_eq!(line.totals(span(now - days * day, now)).of(Down), days * 12 * 600_000);
+        }
+        assert_eq!(line.resolution_seconds(at(10 * day)), 0.0, "on the hour");
+        assert_eq!(line.resolution_seconds(at(10 * day + 300)), 3_600.0, "within a mixed hour");
+        assert_eq!(line.resolution_seconds(at(10 * day + 5_400)), 0.0, "nothing changed there");
+        assert_eq!(line.totals(span(10 * day, now)).of(Down), 70 * 12 * 600_000);
+        assert_eq!(line.totals(span(10 * day + 300, now)).of(Down), (70 * 12) * 600_000 - 50_000);
+        assert_eq!(line.life(at(now)).of(Down), (80 * 12 - 1) * 600_000);
+        assert_eq!(line.outages(at(now)).back().map(|one| one.count).sum::<u64>(), 80 * 12 - 1);
+    }
+
+    #[test]
+    fn ten_years_take_no_more_memory_than_promised_and_stay_true() {
+        let day = 86_400;
+        for (every, down) in [(100, 30), (4_000, 600), (43_200, 20_000), (10 * day, 60)] {
+            let years = if every < 1_000 { 1 } else { 10 };
+            for days in [30, 90, years * 365] {
+                let line = flapping(every, down, days * day, Timeline::CAPACITY);
+                let most = if days <= 90 { 43 } else { 96 } * 1_024;
+                assert!(line.heap() <= most, "{} bytes, {days} days, every {every} s", line.heap());
+                let outages = (days * day - 1) / every;
+                let life = line.life(at(days * day));
+                assert_eq!(life.of(Down), outages * down * 1000);
+                assert_eq!(life.sum(), days * day * 1000);
+                if every - down > 60 {
+                    let counted =
+                        line.outages(at(days * day)).back().map(|one| one.count).sum::<u64>();
+                    assert_eq!(counted, outages as u64);
+                }
+                let half = line.totals(span(days * day / 2, days * day));
+                assert_eq!(half.sum(), (days * day - days * day / 2) * 1000);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_decided_late_may_reach_into_what_has_been_folded() {
+        let mut line = flapping(1_000, 100, 100_000, 4);
+        let end = line.first_exact().0 / 1000 - 50_000;
+        line.set_from(at(end), Degraded);
+        let life = line.life(at(end + 10));
+        assert_eq!((life.sum(), life.of(Degraded)), ((end + 10) * 1000, 10_000));
+        assert_eq!(line.last(), (at(end), Degraded));
+        assert!(line.outages(at(end + 10)).back().all(|outage| outage.start < at(end)));
+    }
+
+    #[test]
+    fn an_image_of_a_timeline_is_the_timeline() {
+        for line in [
+            timeline(&[(0, Up)]),
+            timeline(&[(-10, Unobserved), (0, Maintenance), (10, Degraded), (20, Down), (30, Up)]),
+            flapping(4_000, 600, 86_400 * 200, Timeline::CAPACITY),
+            flapping(90, 30, 86_400 * 20, Timeline::CAPACITY),
+        ] {
+            let text = serde_json::to_string(&TimelineImage::from(&line)).expect("valid");
+            let image: TimelineImage = serde_json::from_str(&text).expect("valid");
+            assert_eq!(image.restore(), Some(line));
+        }
+    }
+
     #[test]
     fn folded_changes_keep_the_sum_exact() {
         let mut line = Timeline::with_capacity(at(0), Up, 4);
@@ -371,6 +542,48 @@ mod tests {
         assert!(line.resolution_seconds(at(50)) > 0.0);
         assert_eq!(line.resolution_seconds(at(0)), 0.0);
         assert_eq!(line.totals(span(30, 100)).sum(), 70_000);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn one_walk_back_gives_what_each_span_gives_by_itself(
+            // Also what is decided late, and replaces what was said since.
+            changes in proptest::collection::vec((-30_i64..50, 0_usize..5), 0..40),
+            begins in proptest::array::uniform5(-100_i64..2_000),
+            tail in 0_i64..300,
+        ) {
+            let mut line = Timeline::with_capacity(at(0), Unobserved, 16);
+            let mut second = 0;
+            for (gap, state) in changes {
+                second = (second + gap).max(0);
+                line.set_from(at(second), ComponentState::ALL[state]);
+            }
+            // Also an end before the last changes, and beginnings after the end.
+            let until = at((second + 100 - tail).max(0));
+            let begins = begins.map(at);
+            let each = begins.map(|from| line.totals(Span::new(from, until)));
+            proptest::prop_assert_eq!(line.totals_since(begins, until), each);
+        }
+
+        #[test]
+        fn outages_that_are_kept_are_those_that_would_be_found_anew(
+            changes in proptest::collection::vec((-90_i64..200, 0_usize..5), 1..40),
+        ) {
+            let mut line = Timeline::with_capacity(at(0), Unobserved, 16);
+            let mut second = 0;
+            for (gap, state) in changes {
+                second = (second + gap).max(0);
+                line.set_from(at(second), ComponentState::ALL[state]);
+                for now in [second - 50, second, second + 1, second + 100] {
+                    let anew = Timeline { kept: OnceCell::new(), ..line.clone() };
+                    proptest::prop_assert_eq!(line.outages(at(now)), anew.outages(at(now)));
+                    let found = line.outages(at(now));
+                    let down: i64 = found.back().map(|outage| outage.down).sum();
+                    let life = line.totals(Span::new(line.origin(), at(now)));
+                    proptest::prop_assert_eq!(down, life.of(Down));
+                }
+            }
+        }
     }
 
     #[test]
@@ -385,12 +598,18 @@ mod tests {
             (510, Up),
             (1000, Down),
         ]);
-        let outages = line.outages(at(1010), 60_000);
+        let outages = line.outages(at(1010));
         assert_eq!(
-            outages,
+            outages.back().copied().collect::<Vec<_>>(),
             [
-                Outage { start: at(10), end: at(510), down: 30_000, open: false },
-                Outage { start: at(1000), end: at(1010), down: 10_000, open: true },
+                Outage::begun(span(1000, 1010)),
+                Outage {
+                    end: at(510),
+                    down: 30_000,
+                    open: false,
+                    longest: 30_000,
+                    ..Outage::begun(span(10, 20))
+                },
             ]
         );
     }

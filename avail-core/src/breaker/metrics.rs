@@ -100,6 +100,11 @@ pub struct CallCounts {
 }
 
 impl CallCounts {
+    /// Those that failed, in whichever way.
+    pub fn failed(&self) -> u64 {
+        self.failure + self.timeout + self.cancelled_overdue + self.panic
+    }
+
     /// Each with its label in the metric `avail_circuit_breaker_calls_total`.
     pub fn by_outcome(&self) -> [(&'static str, u64); 9] {
         [

@@ -282,6 +282,16 @@ impl CircuitBreaker {
     }
 
     /// Closed, without a failure that is remembered, and held by nobody but its `keepers`.
+    /// Tells it from every other of its registry, also from one of the same name that came before.
+    pub(crate) fn id(&self) -> u64 {
+        self.inner.fleet_id
+    }
+
+    /// How calls ended: the counters alone, without a look at the state.
+    pub(crate) fn calls(&self) -> CallCounts {
+        self.inner.counters.calls()
+    }
+
     pub(crate) fn is_idle(&self, keepers: usize) -> bool {
         let seen = self.inner.machine.observe(self.inner.clock.now());
         let clean = seen.state == CircuitState::Closed && seen.failures == 0;

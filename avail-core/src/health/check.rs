@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{Health, IntoHealth};
+use crate::availability::slo::{DEFAULT_WINDOW, Objective};
 use crate::site::{self, CheckSite, Origin};
 
 pub(crate) type CheckFuture = Pin<Box<dyn Future<Output = Health> + Send>>;
@@ -79,6 +80,8 @@ pub struct HealthCheck {
     pub(crate) origin: Option<Origin>,
     pub(crate) critical: bool,
     pub(crate) probe: Probe,
+    pub(crate) depends_on: Arc<[Arc<str>]>,
+    pub(crate) tags: Arc<[Arc<str>]>,
     interval: Option<Duration>,
     timeout: Option<Duration>,
     degraded_after: Option<Duration>,
@@ -86,6 +89,8 @@ pub struct HealthCheck {
     initial_delay: Duration,
     failure_threshold: u32,
     success_threshold: u32,
+    slo: Option<f64>,
+    slo_window: Option<Duration>,
 }
 
 impl HealthCheck {
@@ -119,6 +124,8 @@ impl HealthCheck {
             origin: None,
             critical: true,
             probe: Probe::default(),
+            depends_on: Arc::default(),
+            tags: Arc::default(),
             interval: None,
             timeout: None,
             degraded_after: None,
@@ -126,6 +133,8 @@ impl HealthCheck {
             initial_delay: Duration::ZERO,
             failure_threshold: 1,
             success_threshold: 1,
+            slo: None,
+            slo_window: None,
         }
     }
 
@@ -140,6 +149,8 @@ impl HealthCheck {
             origin: Some(site.origin),
             critical: settings.critical,
             probe: settings.probe,
+            depends_on: names(settings.depends_on.iter().copied()),
+            tags: names(settings.tags.iter().copied()),
             interval: settings.interval,
             timeout: settings.timeout,
             degraded_after: settings.degraded_after,
@@ -147,6 +158,8 @@ impl HealthCheck {
             initial_delay: settings.initial_delay.unwrap_or_default(),
             failure_threshold: settings.failure_threshold.unwrap_or(1),
             success_threshold: settings.success_threshold.unwrap_or(1),
+            slo: settings.slo,
+            slo_window: settings.slo_window,
             ..Self::of(name, run)
         }
     }
@@ -195,6 +208,19 @@ impl HealthCheck {
         self
     }
 
+    /// The availability that its component is to reach, in percent: above 0 and below 100. Default:
+    /// the monitor's [`target`](crate::AvailabilityMonitorBuilder::target).
+    pub fn slo(mut self, percent: f64) -> Self {
+        self.slo = Some(percent);
+        self
+    }
+
+    /// Over how long its component is to reach that. Default 30 days.
+    pub fn slo_window(mut self, window: Duration) -> Self {
+        self.slo_window = Some(window);
+        self
+    }
+
     /// Whether it decides the overall status and the system's availability. Default true.
     pub fn critical(mut self, critical: bool) -> Self {
         self.critical = critical;
@@ -207,9 +233,44 @@ impl HealthCheck {
         self
     }
 
+    /// The components that it can't work without, by name: checks, circuit breakers, or others that
+    /// the monitor knows. While one of them is down, an incident of this one is its child
+    /// ([`Incident::parent`](crate::Incident::parent)): one cause is told from what follows from it.
+    /// Nothing is hidden: its status, its timeline and its recovery are its own. Default: none.
+    ///
+    /// ```
+    /// use avail_core::HealthCheck;
+    ///
+    /// let check = HealthCheck::new("orders", || async {}).depends_on(["postgres", "redis"]);
+    /// # let _ = check;
+    /// ```
+    pub fn depends_on<N: Into<Arc<str>>>(
+        mut self,
+        components: impl IntoIterator<Item = N>,
+    ) -> Self {
+        self.depends_on = names(components);
+        self
+    }
+
+    /// Words to group components by, shown beside its status. Default: none.
+    pub fn tags<N: Into<Arc<str>>>(mut self, tags: impl IntoIterator<Item = N>) -> Self {
+        self.tags = names(tags);
+        self
+    }
+
     /// The name of its component.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What it declares, the rest by default; `None` where it declares nothing.
+    pub(crate) fn objective(&self, target: f64) -> Option<Objective> {
+        let declared = self.slo.is_some() || self.slo_window.is_some();
+        declared.then(|| Objective {
+            percent: self.slo.unwrap_or(target),
+            window: self.slo_window.unwrap_or(DEFAULT_WINDOW),
+            declared,
+        })
     }
 
     /// Fills in the defaults and refuses what can't work.
@@ -243,6 +304,7 @@ impl HealthCheck {
             ("interval", schedule.interval),
             ("timeout", schedule.timeout),
             ("retry_interval", schedule.retry_interval),
+            ("slo_window", self.slo_window.unwrap_or(DEFAULT_WINDOW)),
         ];
         if let Some((key, _)) = durations.iter().find(|(_, duration)| duration.is_zero()) {
             return Some(format!("`{key}` must be longer than zero"));
@@ -253,6 +315,9 @@ impl HealthCheck {
                 schedule.timeout, schedule.interval
             ));
         }
+        if let Some(slo) = self.slo.filter(|slo| !(*slo > 0.0 && *slo < 100.0)) {
+            return Some(format!("`slo` is {slo}, and must be above 0 and below 100"));
+        }
         let thresholds = [
             ("failure_threshold", schedule.failure_threshold),
             ("success_threshold", schedule.success_threshold),
@@ -260,6 +325,17 @@ impl HealthCheck {
         let zero = thresholds.iter().find(|(_, threshold)| *threshold == 0);
         zero.map(|(key, _)| format!("`{key}` must be at least 1"))
     }
+}
+
+/// Each once, in the order in which they were given.
+fn names<N: Into<Arc<str>>>(given: impl IntoIterator<Item = N>) -> Arc<[Arc<str>]> {
+    let mut names: Vec<Arc<str>> = Vec::new();
+    for name in given.into_iter().map(Into::into) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.into()
 }
 
 /// Components that the monitor keeps itself.
@@ -313,6 +389,10 @@ mod tests {
             ),
             (check().failure_threshold(0), "`failure_threshold` must be at least 1"),
             (check().success_threshold(0), "`success_threshold` must be at least 1"),
+            (check().slo(0.0), "`slo` is 0, and must be above 0 and below 100"),
+            (check().slo(100.0), "`slo` is 100, and must be above 0 and below 100"),
+            (check().slo(f64::NAN), "`slo` is NaN, and must be above 0 and below 100"),
+            (check().slo_window(Duration::ZERO), "`slo_window` must be longer than zero"),
         ];
         for (check, problem) in cases {
             let error = check.schedule(DEFAULT).expect_err(problem);

@@ -6,15 +6,21 @@
 //! | `status` | the four statuses, and the result of one run |
 //! | `outcome` | what a check's function may return |
 //! | `check` | a check as declared |
+//! | `dependencies` | which component waits for which: pure |
 //! | `hysteresis` | from runs to up and down: pure |
 //! | `runner` | one run: timeout, panic, latency |
+//! | `slot` | one run at a time |
+//! | `pace` | when the next run is due: pure |
 //! | `scheduler` | the task of each check |
 
 mod check;
+pub(crate) mod dependencies;
 pub(crate) mod hysteresis;
 mod outcome;
+mod pace;
 pub(crate) mod runner;
 pub(crate) mod scheduler;
+pub(crate) mod slot;
 mod status;
 
 pub use self::check::{CheckError, HealthCheck, Probe};

@@ -14,6 +14,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::check::CheckFn;
 use super::outcome::Health;
+use super::slot::Taken;
 use super::status::{FailureClass, HealthCheckResult, HealthStatus};
 use crate::scope::carry;
 
@@ -86,36 +87,35 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn start(check: &CheckFn) -> Self {
+    /// Holds the slot until the check's own code is over.
+    pub(crate) fn start(check: &CheckFn, taken: Taken) -> Self {
         let task = match check {
             CheckFn::Async(run) => {
                 let run = run.clone();
                 // Called within the task, so that a panic before the first await is its own.
-                tokio::spawn(carry(async move { run().await }))
+                tokio::spawn(carry(async move {
+                    let _taken = taken;
+                    run().await
+                }))
             }
             CheckFn::Blocking(run) => {
                 let run = run.clone();
-                tokio::task::spawn_blocking(move || run())
+                tokio::task::spawn_blocking(move || {
+                    let _taken = taken;
+                    run()
+                })
             }
         };
         Run { task }
     }
 
-    /// Waits for its end, at most `timeout`; `None` where the runtime itself is ending. After a
-    /// timeout it is told to stop, and [`is_over`](Self::is_over) tells when it has.
-    pub(crate) async fn end_within(&mut self, timeout: Duration) -> Option<Ended> {
+    /// Waits for its end, at most `timeout`; `None` where the runtime itself is ending. After that
+    /// it is told to stop, and its slot tells when it has.
+    pub(crate) async fn end_within(mut self, timeout: Duration) -> Option<Ended> {
         match tokio::time::timeout(timeout, &mut self.task).await {
             Ok(joined) => ended(joined),
-            Err(_) => {
-                self.task.abort();
-                Some(Ended::TimedOut(timeout))
-            }
+            Err(_) => Some(Ended::TimedOut(timeout)),
         }
-    }
-
-    /// Waits for the end of a run that was told to stop, at most `limit`.
-    pub(crate) async fn is_over(&mut self, limit: Duration) -> bool {
-        tokio::time::timeout(limit, &mut self.task).await.is_ok()
     }
 }
 

@@ -11,8 +11,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::availability::checks::CheckCounts;
-use crate::availability::{ComponentState, Incident, Moment};
+use crate::availability::checks::{CheckCounts, CheckHistory};
+use crate::availability::ledger::PastImage;
+use crate::availability::periods::Periods;
+use crate::availability::timeline::TimelineImage;
+use crate::availability::{ComponentState, Incident, Maintenance, Moment};
 
 /// The version of the format that is written.
 const VERSION: u32 = 1;
@@ -36,20 +39,43 @@ pub(crate) enum Record {
     },
     /// An incident as it is now.
     Incident { incident: Incident },
+    /// A maintenance as it is now: begun, changed or ended.
+    Maintenance { maintenance: Maintenance },
     /// Runs completed since the last such record.
     Checks { counts: BTreeMap<Arc<str>, CheckCounts> },
-    /// Records that were lost because the queue was full.
+    /// Calls through breakers that ended since the last such record.
+    Calls { counts: BTreeMap<Arc<str>, CheckCounts> },
+    /// Records that were lost before this one: the queue was full, or the disk for too long.
     Gap { lost: u64 },
+    /// The first line of a snapshot: so many lines follow, which hold what was recorded up to this
+    /// line's `boot` and `seq`, the last of which were in that segment. Its `ts` is the last sign of
+    /// life, and `clean` whether that said that the process ended.
+    Snapshot { segment: u64, lines: u64, clean: bool },
+    /// In a snapshot: what a component, or without one the system, has been.
+    Past(Box<PastImage>),
+    /// In a snapshot: how many incidents there ever were, by component: minor, major, critical.
+    IncidentsOpened { opened: BTreeMap<Arc<str>, [u64; 3]> },
 }
 
 impl Record {
     /// Whether it must be on the disk before anything else is done.
     pub(crate) fn is_durable(&self) -> bool {
-        matches!(self, Record::Incident { .. } | Record::Stop | Record::Start { .. })
+        matches!(
+            self,
+            Record::Incident { .. }
+                | Record::Maintenance { .. }
+                | Record::Stop
+                | Record::Start { .. }
+        )
     }
 
-    /// Whether it may be dropped when the queue is full: what comes again does no harm.
+    /// Whether it is dropped before any other: it tells of no change.
     pub(crate) fn is_sample(&self) -> bool {
+        matches!(self, Record::Heartbeat | Record::Checks { .. } | Record::Calls { .. })
+    }
+
+    /// Whether nothing is lost with it: the next one says the same.
+    pub(crate) fn comes_again(&self) -> bool {
         matches!(self, Record::Heartbeat)
     }
 }
@@ -99,9 +125,44 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded {
     if !has_valid_checksum(bytes) {
         return Decoded::Corrupt;
     }
-    match serde_json::from_slice::<Line>(bytes) {
+    let line = if tells_a_past(bytes) {
+        serde_json::from_slice::<PastLine>(bytes).map(Line::from)
+    } else {
+        serde_json::from_slice::<Line>(bytes)
+    };
+    match line {
         Ok(line) if line.v == VERSION => Decoded::Line(Box::new(line)),
         _ => Decoded::Unknown,
+    }
+}
+
+/// A line of a snapshot with a component's past, without the detour that serde makes for a tagged
+/// record: there is more in one of these than in a hundred others.
+#[derive(Deserialize)]
+struct PastLine {
+    v: u32,
+    ts: Moment,
+    seq: u64,
+    boot: Arc<str>,
+    component: Option<Arc<str>>,
+    timeline: TimelineImage,
+    checks: CheckHistory,
+    calls: CheckHistory,
+    #[serde(default)]
+    maintenance: Periods,
+}
+
+/// The type stands before everything that could be mistaken for it, but for the name of a boot.
+fn tells_a_past(bytes: &[u8]) -> bool {
+    const TYPE: &[u8] = b"\"type\":\"past\"";
+    bytes[..bytes.len().min(256)].windows(TYPE.len()).any(|window| window == TYPE)
+}
+
+impl From<PastLine> for Line {
+    fn from(line: PastLine) -> Self {
+        let PastLine { v, ts, seq, boot, component, timeline, checks, calls, maintenance } = line;
+        let past = PastImage { component, timeline, checks, calls, maintenance };
+        Line { v, ts, seq, boot, record: Record::Past(Box::new(past)) }
     }
 }
 

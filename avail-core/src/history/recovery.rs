@@ -1,17 +1,21 @@
 //! Reading a history back. Whatever the process was doing when it died, every record that is whole
 //! is found: a bad line is passed over alone, a good one that is glued to the remains of another is
 //! salvaged, and nothing that was read is rewritten.
+//!
+//! It begins with the newest snapshot that is whole, and goes on with the segments after it. Nothing
+//! is written for it.
 
-use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::disk::Disk;
+use super::layout::Layout;
 use super::record::{BEGINNING, Decoded, ENDING, Line, Record, decode};
+use super::snapshot::{self, Contents, Snapshot, nothing_before};
 use crate::availability::Moment;
 use crate::availability::ledger::Ledger;
 
@@ -21,7 +25,11 @@ use crate::availability::ledger::Ledger;
 pub struct RecoveryReport {
     /// The file.
     pub path: PathBuf,
-    /// Records that were taken.
+    /// Where older records had been summed up already: the newest such file that is whole.
+    pub snapshot: Option<PathBuf>,
+    /// Snapshots that were passed over, or taken as far as they are whole, because they are damaged.
+    pub damaged_snapshots: u64,
+    /// Records that were taken, without those that a snapshot holds.
     pub records: u64,
     /// Lines that were passed over because they are damaged.
     pub corrupt_records: u64,
@@ -29,6 +37,8 @@ pub struct RecoveryReport {
     pub salvaged_records: u64,
     /// Whole records of a kind that this release does not know.
     pub unknown_records: u64,
+    /// Records that the process before could not write, as it said itself.
+    pub lost_records: u64,
     /// Whether the last line has no end: it was being written when the process died.
     pub torn_tail: bool,
     /// Whether the boot before this one ended without saying so.
@@ -41,6 +51,11 @@ pub(crate) struct Recovered {
     /// `None` where nothing had been recorded.
     pub(crate) past: Option<Past>,
     pub(crate) report: RecoveryReport,
+    /// The last record.
+    boot: Option<Arc<str>>,
+    seq: u64,
+    /// The number of the snapshot that it began with.
+    pub(super) base: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -51,38 +66,95 @@ pub(crate) struct Past {
     pub(crate) clean: bool,
 }
 
-/// Reads the history at `path`; one that does not exist is empty.
-pub(crate) fn recover(path: &Path) -> io::Result<Recovered> {
-    let mut reading = Reading::new(path);
-    match File::open(path) {
-        Ok(file) => reading.read(BufReader::new(file))?,
+/// Reads a history; one that does not exist is empty.
+pub(crate) fn recover(disk: &dyn Disk, layout: &Layout) -> io::Result<Recovered> {
+    let mut reading = recover_segments(disk, layout, u64::MAX)?;
+    match disk.read(layout.active()) {
+        Ok(file) => reading.report.torn_tail = reading.read(file)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
     Ok(reading.finish())
 }
 
+/// Reads what no longer changes: the newest snapshot, and the segments after it up to that number.
+pub(super) fn recover_closed(
+    disk: &dyn Disk,
+    layout: &Layout,
+    segment: u64,
+) -> io::Result<Recovered> {
+    Ok(recover_segments(disk, layout, segment)?.finish())
+}
+
+fn recover_segments(disk: &dyn Disk, layout: &Layout, last: u64) -> io::Result<Reading> {
+    let found = layout.look(disk)?;
+    let mut reading = Reading::new(layout);
+    let (mut damaged, mut unreadable) = (None, None);
+    for &number in found.snapshots.iter().rev() {
+        match disk.read(&layout.snapshot(number)).and_then(snapshot::read) {
+            Ok(Contents::Whole(snapshot)) => {
+                reading.begin_with(snapshot, number, layout);
+                break;
+            }
+            Ok(Contents::Damaged(rest)) => damaged = damaged.or(rest.map(|rest| (rest, number))),
+            Err(error) => unreadable = Some(error),
+        }
+        reading.report.damaged_snapshots += 1;
+    }
+    match (reading.base, unreadable, damaged) {
+        (Some(_), ..) | (None, None, None) => {}
+        // Another time it may be read: nothing may be made of what is left without it.
+        (None, Some(error), _) => return Err(error),
+        (None, None, Some((rest, number))) => reading.begin_with(rest, number, layout),
+    }
+    let first = reading.base.map_or(0, |base| base.saturating_add(1));
+    for &number in found.segments.range(first..=last.max(first)) {
+        reading.read(disk.read(&layout.segment(number))?)?;
+    }
+    Ok(reading)
+}
+
+/// The records that one boot wrote without another's between them.
+#[derive(Debug)]
+struct Run {
+    boot: Arc<str>,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
 struct Reading {
     past: Option<Past>,
-    seen: HashSet<u64>,
-    boot: Option<Arc<str>>,
+    /// What the snapshot held last.
+    held: Option<(Arc<str>, u64)>,
+    base: Option<u64>,
+    runs: Vec<Run>,
     report: RecoveryReport,
 }
 
 impl Reading {
-    fn new(path: &Path) -> Self {
-        let report = RecoveryReport { path: path.to_owned(), ..RecoveryReport::default() };
-        Reading { past: None, seen: HashSet::new(), boot: None, report }
+    fn new(layout: &Layout) -> Self {
+        let path = layout.active().to_owned();
+        let report = RecoveryReport { path, ..RecoveryReport::default() };
+        Reading { past: None, held: None, base: None, runs: Vec::new(), report }
     }
 
-    fn read(&mut self, mut file: impl BufRead) -> io::Result<()> {
+    fn begin_with(&mut self, snapshot: Snapshot, number: u64, layout: &Layout) {
+        self.report.snapshot = Some(layout.snapshot(number));
+        self.past = Some(snapshot.past);
+        self.held = Some((snapshot.boot, snapshot.seq));
+        self.base = Some(number);
+    }
+
+    /// Gives whether the last line has no end.
+    fn read(&mut self, mut file: impl BufRead) -> io::Result<bool> {
         let mut bytes = Vec::new();
+        let mut torn = false;
         loop {
             bytes.clear();
             if file.read_until(b'\n', &mut bytes)? == 0 {
-                return Ok(());
+                return Ok(torn);
             }
-            self.report.torn_tail = bytes.last() != Some(&b'\n');
+            torn = bytes.last() != Some(&b'\n');
             self.line(bytes.trim_ascii_end());
         }
     }
@@ -118,139 +190,94 @@ impl Reading {
     }
 
     fn take(&mut self, line: Line) {
-        // Its first line, whatever that is: the record of the start may be lost.
-        let is_new_boot = self.boot.as_ref() != Some(&line.boot);
-        if is_new_boot {
-            self.boot = Some(line.boot.clone());
-            self.seen.clear();
+        let held = self.held.as_ref();
+        if held.is_some_and(|(boot, seq)| *boot == line.boot && line.seq <= *seq) {
+            return;
         }
-        if !self.seen.insert(line.seq) {
-            return; // written twice, after an error that did not say how far the first had come
+        match self.runs.last_mut() {
+            Some(run) if run.boot == line.boot => run.lines.push(line),
+            _ => self.runs.push(Run { boot: line.boot.clone(), lines: vec![line] }),
         }
-        self.report.records += 1;
-        let past = self.past.get_or_insert_with(|| Past {
-            ledger: Ledger::new(line.ts),
-            last_sign: line.ts,
-            clean: true,
-        });
-        if is_new_boot {
-            past.ledger.begin(line.ts, Duration::ZERO, Some((past.last_sign, past.clean)));
-        }
-        past.clean = matches!(line.record, Record::Stop);
-        // Of another boot: its clock may have been set back.
-        past.last_sign = if is_new_boot { line.ts } else { past.last_sign.max(line.ts) };
-        past.replay(line);
     }
 
     fn finish(mut self) -> Recovered {
+        let (mut boot, mut seq) = match self.held.take() {
+            Some((boot, seq)) => (Some(boot), seq),
+            None => (None, 0),
+        };
+        for mut run in std::mem::take(&mut self.runs) {
+            // After an error that did not say how far the lines had come, they were written again:
+            // some twice, and some behind what came after them.
+            run.lines.sort_by_key(|line| line.seq);
+            run.lines.dedup_by_key(|line| line.seq);
+            self.report.records += run.lines.len() as u64;
+            let is_new_boot = boot.as_ref() != Some(&run.boot);
+            seq = run.lines.last().map_or(seq, |line| line.seq);
+            boot = Some(run.boot);
+            self.replay(run.lines, is_new_boot);
+        }
         if let Some(past) = &mut self.past {
             past.ledger.take_facts(); // the history knows them already
             self.report.unclean_end = !past.clean;
         }
-        Recovered { past: self.past, report: self.report }
+        Recovered { past: self.past, report: self.report, boot, seq, base: self.base }
+    }
+
+    fn replay(&mut self, lines: Vec<Line>, mut is_new_boot: bool) {
+        for line in lines {
+            if let Record::Gap { lost } = line.record {
+                self.report.lost_records += lost;
+            }
+            let past = self.past.get_or_insert_with(|| nothing_before(line.ts));
+            past.replay(line, is_new_boot);
+            is_new_boot = false;
+        }
+    }
+}
+
+impl Recovered {
+    /// As a snapshot of everything that was read; `None` where nothing was.
+    pub(super) fn into_snapshot(self) -> Option<Snapshot> {
+        Some(Snapshot { past: self.past?, boot: self.boot?, seq: self.seq })
     }
 }
 
 impl Past {
-    fn replay(&mut self, line: Line) {
+    /// `is_new_boot`: it is the first that is known of its boot, whatever it tells. The record of
+    /// the start may be lost.
+    fn replay(&mut self, line: Line, is_new_boot: bool) {
+        let before = Some((self.last_sign, self.clean));
+        if is_new_boot {
+            self.ledger.begin(line.ts, Duration::ZERO, before);
+        }
+        self.clean = matches!(line.record, Record::Stop);
+        // Of another boot: its clock may have been set back.
+        self.last_sign = if is_new_boot { line.ts } else { self.last_sign.max(line.ts) };
         let ledger = &mut self.ledger;
         match line.record {
             Record::State { component, at, state } => {
                 ledger.replay_state(component.as_ref(), at, state);
             }
             Record::Incident { incident } => ledger.replay_incident(incident),
+            Record::Maintenance { maintenance } => ledger.replay_maintenance(maintenance),
             Record::Checks { counts } => {
                 for (name, counts) in counts {
                     ledger.replay_checks(&name, line.ts, counts);
                 }
             }
-            Record::Start { .. } | Record::Heartbeat | Record::Stop | Record::Gap { .. } => {}
+            Record::Calls { counts } => {
+                for (name, counts) in counts {
+                    ledger.replay_calls(&name, line.ts, counts);
+                }
+            }
+            // The last three have no place outside a snapshot.
+            Record::Start { .. }
+            | Record::Heartbeat
+            | Record::Stop
+            | Record::Gap { .. }
+            | Record::Snapshot { .. }
+            | Record::Past(_)
+            | Record::IncidentsOpened { .. } => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::availability::ComponentState;
-
-    fn lines() -> Vec<String> {
-        let boot: Arc<str> = "b1".into();
-        let state = |at, state| Record::State { component: Some("db".into()), at, state };
-        let records = [
-            (0, Record::Start { pid: 1, version: "0.1.0".into() }),
-            (10, state(Moment(10), ComponentState::Up)),
-            (500, state(Moment(500), ComponentState::Down)),
-            (800, state(Moment(800), ComponentState::Up)),
-            (1_000, Record::Heartbeat),
-        ];
-        let line = |(seq, (ts, record))| Line::new(Moment(ts), seq as u64, boot.clone(), record);
-        records.into_iter().enumerate().map(|pair| line(pair).encode().expect("valid")).collect()
-    }
-
-    fn read(bytes: &[u8]) -> Recovered {
-        let mut reading = Reading::new(Path::new("history.jsonl"));
-        reading.read(bytes).expect("memory can be read");
-        reading.finish()
-    }
-
-    /// Which of `lines` have survived whole in `bytes`.
-    fn intact(bytes: &[u8], lines: &[String]) -> usize {
-        let text = String::from_utf8_lossy(bytes);
-        lines.iter().filter(|line| text.contains(line.trim_end())).count()
-    }
-
-    #[test]
-    fn every_prefix_is_read_without_losing_a_whole_record() {
-        let lines = lines();
-        let file = lines.concat().into_bytes();
-        for length in 0..=file.len() {
-            let recovered = read(&file[..length]);
-            let expected = intact(&file[..length], &lines);
-            assert_eq!(recovered.report.records as usize, expected, "{length} bytes");
-        }
-    }
-
-    #[test]
-    fn every_flipped_bit_costs_at_most_the_records_that_it_touches() {
-        let lines = lines();
-        let file = lines.concat().into_bytes();
-        for bit in 0..file.len() * 8 {
-            let mut flipped = file.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            let recovered = read(&flipped);
-            let expected = intact(&flipped, &lines);
-            assert!(recovered.report.records as usize >= expected, "bit {bit}");
-            // Two, where the flip has made a line feed of a letter.
-            assert!(recovered.report.corrupt_records <= 2, "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn a_record_glued_to_a_torn_one_is_salvaged() {
-        let lines = lines();
-        let glued = format!("{}{}{}", lines[0], &lines[1][..40], lines[2]);
-        let report = read(glued.as_bytes()).report;
-        assert_eq!((report.records, report.corrupt_records, report.salvaged_records), (2, 1, 1));
-    }
-
-    #[test]
-    fn a_record_that_was_written_twice_counts_once() {
-        let lines = lines();
-        let doubled = format!("{}{}\n{}", lines[0], lines[1], lines[1]);
-        assert_eq!(read(doubled.as_bytes()).report.records, 2);
-    }
-
-    #[test]
-    fn what_was_down_is_still_known() {
-        let recovered = read(lines().concat().as_bytes());
-        assert!(recovered.report.unclean_end);
-        let past = recovered.past.expect("something was recorded");
-        assert_eq!(past.last_sign, Moment(1_000));
-        let [all] = past
-            .ledger
-            .component_metrics("db", [crate::Window::ALL_TIME], Moment(1_000))
-            .expect("db is known");
-        assert_eq!((all.downtime_seconds, all.uptime_seconds), (0.3, 0.69));
     }
 }

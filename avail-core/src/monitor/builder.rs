@@ -1,8 +1,9 @@
 //! How a monitor is put together and started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::inner::{Inner, Terms};
@@ -12,14 +13,18 @@ use crate::availability::ledger::{CheckTerms, Ledger};
 use crate::breaker::Mode;
 use crate::breaker::fleet::MODE_VARIABLE;
 use crate::error::MonitorError;
-use crate::health::{HealthCheck, Probe, Schedule};
+use crate::health::dependencies::{Dependencies, validate};
+use crate::health::{HealthCheck, RESERVED, Schedule};
 use crate::history::RecoveryReport;
+use crate::history::disk::{OpenError, RealDisk};
+use crate::history::layout::Layout;
 use crate::history::record::Record;
 use crate::history::recovery::{Recovered, recover};
-use crate::history::writer::{OpenError, Store, Writer};
+use crate::history::store::Store;
+use crate::history::writer::Writer;
 use crate::registry::CircuitBreakerRegistry;
 use crate::scope::Scope;
-use crate::site;
+use crate::site::{self, CheckSite};
 
 /// Puts a monitor together; see [`AvailabilityMonitor::builder`].
 #[derive(Clone, Debug)]
@@ -28,6 +33,7 @@ pub struct AvailabilityMonitorBuilder {
     check_interval: Duration,
     history_file: Option<PathBuf>,
     history_required: bool,
+    history_max_bytes: u64,
     target: f64,
     checks: Vec<HealthCheck>,
     renames: Vec<(String, Arc<str>)>,
@@ -36,6 +42,7 @@ pub struct AvailabilityMonitorBuilder {
     breakers: Option<CircuitBreakerRegistry>,
     startup_grace: Duration,
     prolonged_after: Duration,
+    prolonged_is_fatal: bool,
 }
 
 impl AvailabilityMonitorBuilder {
@@ -44,6 +51,7 @@ impl AvailabilityMonitorBuilder {
             check_interval: Duration::from_secs(30),
             history_file: None,
             history_required: true,
+            history_max_bytes: 4 << 20,
             target: 99.9,
             checks: Vec::new(),
             renames: Vec::new(),
@@ -52,6 +60,7 @@ impl AvailabilityMonitorBuilder {
             breakers: None,
             startup_grace: Duration::from_secs(300),
             prolonged_after: Duration::from_secs(300),
+            prolonged_is_fatal: false,
         }
     }
 
@@ -62,16 +71,42 @@ impl AvailabilityMonitorBuilder {
     }
 
     /// Keeps the history in this file, and reads it back at the start. Default: in memory only.
+    ///
+    /// Each line is a JSON object with a checksum. Older lines move to files beside it, whose names
+    /// begin with its own (see [`history_max_bytes`](Self::history_max_bytes)); `….lock` keeps a
+    /// second process out. Incidents and the end of the process are on the disk before anything else
+    /// is written; the rest is at the latest when an incident is.
     pub fn history_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.history_file = Some(path.into());
         self
     }
 
     /// Whether a history file that can't be opened, or that another process uses, is an error.
-    /// Otherwise the monitor goes on in memory, and its component `history` is degraded. Default
-    /// true.
+    /// Otherwise the monitor goes on in memory, and its component `history` is degraded; what the
+    /// file holds is read if no other process writes it. Default true.
     pub fn history_required(mut self, required: bool) -> Self {
         self.history_required = required;
+        self
+    }
+
+    /// How large the history file may get, in bytes; default 4 MiB, at least 4 KiB.
+    ///
+    /// Then it is closed, as `….1`, `….2` and so on, and a new one begins. What the closed ones come
+    /// to is written to a snapshot: every change of the last 30 days (4,096 a component at most),
+    /// older time by the hour, by the day after 90 days and by the month after two years, and the
+    /// last 10,000 incidents. "All time" stays true through it. The latest two snapshots are kept,
+    /// and the files after the older of them: if one is damaged, the other and those say the same.
+    /// So neither the size of a history nor the time that it takes to read it back grows with age.
+    ///
+    /// ```
+    /// use avail_core::AvailabilityMonitor;
+    ///
+    /// let builder = AvailabilityMonitor::builder()
+    ///     .history_file("availability_history.jsonl")
+    ///     .history_max_bytes(16 << 20);
+    /// ```
+    pub fn history_max_bytes(mut self, bytes: u64) -> Self {
+        self.history_max_bytes = bytes.max(4_096);
         self
     }
 
@@ -124,13 +159,22 @@ impl AvailabilityMonitorBuilder {
         self
     }
 
+    /// Whether liveness fails while an incident is prolonged. Only where a restart cures what checks
+    /// and breakers watch: a dependency that is down would have every instance restarted. Default
+    /// false.
+    pub fn prolonged_is_fatal(mut self, fatal: bool) -> Self {
+        self.prolonged_is_fatal = fatal;
+        self
+    }
+
     /// Finds every annotated check and breaker, reads the history back, and runs each check at
     /// once and then as often as it says, on the tokio runtime that this is called in.
     ///
     /// # Errors
     ///
-    /// [`MonitorError`] where two checks have one name, attributes contradict each other, a check,
-    /// the target or `AVAIL_BREAKERS` can't work as given, or the history file can't be used.
+    /// [`MonitorError`] where two checks have one name, attributes contradict each other, a check
+    /// depends on what is not there or on itself, a check, the target or `AVAIL_BREAKERS` can't work
+    /// as given, or the history file can't be used.
     pub async fn start(self) -> Result<AvailabilityMonitor, MonitorError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| MonitorError::NoRuntime)?;
         // Where the runtime has no timer, making a sleep panics; nothing else tells.
@@ -144,7 +188,8 @@ impl AvailabilityMonitorBuilder {
         if let Some(conflict) = registry.conflicts().into_iter().next() {
             return Err(conflict.into());
         }
-        let checks = self.all_checks()?;
+        let checks = self.all_checks(&registry)?;
+        can_be_waited_for(&checks, &registry)?;
         let history = self.open_history().await?;
 
         let clock = Scope::current().clock.clone();
@@ -161,14 +206,18 @@ impl AvailabilityMonitorBuilder {
             check_interval: self.check_interval,
             target: self.target,
             prolonged_after: self.prolonged_after,
+            prolonged_is_fatal: self.prolonged_is_fatal,
             keeps_history: self.history_file.is_some(),
         }
     }
 
     /// Discovered and given by hand, each with what its defaults come to.
-    fn all_checks(&self) -> Result<Vec<(HealthCheck, Schedule)>, MonitorError> {
+    fn all_checks(
+        &self,
+        registry: &CircuitBreakerRegistry,
+    ) -> Result<Vec<(HealthCheck, Schedule)>, MonitorError> {
         let mut by_name: BTreeMap<Arc<str>, HealthCheck> = BTreeMap::new();
-        let found = if self.discover { self.discovered() } else { Vec::new() };
+        let found = if self.discover { self.discovered(registry) } else { Vec::new() };
         for check in found.into_iter().chain(self.checks.iter().cloned()) {
             if let Some(first) = by_name.insert(check.name.clone(), check.clone()) {
                 return Err(MonitorError::DuplicateCheck {
@@ -185,13 +234,32 @@ impl AvailabilityMonitorBuilder {
         scheduled.collect()
     }
 
-    fn discovered(&self) -> Vec<HealthCheck> {
-        let linked = site::linked_checks().into_iter();
-        let kept = linked.filter(|(_, site)| !self.excludes(&site.origin.path()));
-        let named = kept.map(|(name, site)| {
+    /// A dependency on a check follows that check: to its new name where it is renamed, and out of
+    /// the way where it is left out.
+    fn discovered(&self, registry: &CircuitBreakerRegistry) -> Vec<HealthCheck> {
+        let linked = site::linked_checks();
+        let (left_out, kept): (Vec<_>, Vec<_>) =
+            linked.into_iter().partition(|(_, site)| self.excludes(&site.origin.path()));
+        let renamed = |name: &Arc<str>, site: &'static CheckSite| {
             let path = site.origin.path();
             let renamed = self.renames.iter().find(|(from, _)| *from == path);
-            HealthCheck::of_site(renamed.map_or(name, |(_, to)| to.clone()), site)
+            renamed.map_or_else(|| name.clone(), |(_, to)| to.clone())
+        };
+        let names: BTreeMap<_, _> =
+            kept.iter().map(|(name, site)| (name.clone(), renamed(name, site))).collect();
+        let left_out: BTreeSet<_> = left_out.into_iter().map(|(name, _)| name).collect();
+        let by_hand = self.checks.iter().map(|check| check.name.clone());
+        let breakers = registry.components().into_iter().map(|(name, _)| name);
+        let others: BTreeSet<_> = by_hand.chain(breakers).collect();
+        let follow = |parent: &Arc<str>| match names.get(parent) {
+            Some(name) => Some(name.clone()),
+            None if left_out.contains(parent) && !others.contains(parent) => None,
+            None => Some(parent.clone()),
+        };
+        let named = kept.iter().map(|(name, site)| {
+            let mut check = HealthCheck::of_site(renamed(name, site), site);
+            check.depends_on = check.depends_on.iter().filter_map(follow).collect();
+            check
         });
         named.collect()
     }
@@ -205,19 +273,26 @@ impl AvailabilityMonitorBuilder {
 
     async fn open_history(&self) -> Result<History, MonitorError> {
         let Some(path) = self.history_file.clone() else { return Ok(History::none(None)) };
-        let opened = tokio::task::spawn_blocking(move || History::open(&path)).await;
-        let opened = opened.unwrap_or_else(|error| {
+        let (max_bytes, required) = (self.history_max_bytes, self.history_required);
+        let opened = move || History::open(&path, max_bytes, required);
+        let opened = tokio::task::spawn_blocking(opened).await;
+        opened.unwrap_or_else(|error| {
             let path = self.history_file.clone().unwrap_or_default();
             Err(MonitorError::History { path, source: std::io::Error::other(error) })
-        });
-        match opened {
-            Err(error) if !self.history_required => {
-                tracing::error!(%error, "going on without a history");
-                Ok(History::none(Some(error.to_string())))
-            }
-            opened => opened,
-        }
+        })
     }
+}
+
+/// Refuses checks that depend on what is not there, or on each other.
+fn can_be_waited_for(
+    checks: &[(HealthCheck, Schedule)],
+    registry: &CircuitBreakerRegistry,
+) -> Result<(), MonitorError> {
+    let named = checks.iter().map(|(check, _)| (check.name.clone(), check.depends_on.clone()));
+    let dependencies: Dependencies = named.collect();
+    let breakers = registry.components().into_iter().map(|(name, _)| name);
+    let known = dependencies.keys().cloned().chain(breakers).chain(RESERVED.map(Arc::from));
+    validate(&dependencies, &known.collect())
 }
 
 fn place(check: &HealthCheck) -> String {
@@ -239,17 +314,33 @@ impl History {
         History { recovered: None, writer: Writer::none(error), boot: boot_id() }
     }
 
+    fn open(path: &Path, max_bytes: u64, required: bool) -> Result<Self, MonitorError> {
+        match Self::open_to_write(path, max_bytes) {
+            Err(error) if !required => {
+                tracing::error!(%error, "going on without a history");
+                let mut history = History::none(Some(error.to_string()));
+                if matches!(error, MonitorError::History { .. }) {
+                    history.recovered = recover(&RealDisk, &Layout::new(path)).ok();
+                }
+                Ok(history)
+            }
+            opened => opened,
+        }
+    }
+
     /// Locks it first, so that nothing is read which another process still writes.
-    fn open(path: &Path) -> Result<Self, MonitorError> {
+    fn open_to_write(path: &Path, max_bytes: u64) -> Result<Self, MonitorError> {
         let io = |source| MonitorError::History { path: path.to_owned(), source };
-        let store = Store::open(path).map_err(|error| match error {
+        let store = Store::open(Box::new(RealDisk), path, max_bytes);
+        let mut store = store.map_err(|error| match error {
             OpenError::Locked => MonitorError::HistoryInUse { path: path.to_owned() },
             OpenError::Io(source) => io(source),
         })?;
-        let recovered = recover(path).map_err(io)?;
+        let recovered = recover(store.disk(), store.layout()).map_err(io)?;
         let RecoveryReport { corrupt_records, torn_tail, .. } = recovered.report;
+        store.set_torn(torn_tail);
         let boot = boot_id();
-        let writer = Writer::start(store, boot.clone(), corrupt_records, torn_tail).map_err(io)?;
+        let writer = Writer::start(store, boot.clone(), corrupt_records).map_err(io)?;
         Ok(History { recovered: Some(recovered), writer, boot })
     }
 
@@ -261,10 +352,13 @@ impl History {
     }
 }
 
-/// Tells this run of the process from every other in the same history.
+/// Tells this monitor from every other that writes, or wrote, the same history.
 fn boot_id() -> Arc<str> {
+    static STARTED: AtomicU64 = AtomicU64::new(0);
     let now = chrono::Utc::now().timestamp_millis();
-    format!("{now:011x}-{:x}", std::process::id()).into()
+    // Relaxed: a number that guards no other memory.
+    let count = STARTED.fetch_add(1, Ordering::Relaxed);
+    format!("{now:011x}-{:x}-{count:x}", std::process::id()).into()
 }
 
 impl Inner {
@@ -272,15 +366,18 @@ impl Inner {
     pub(super) fn begin(&self, checks: &[(HealthCheck, Schedule)], grace: Duration) {
         let pid = std::process::id();
         self.registry.set_draining(false);
+        self.pass_over_calls();
         self.write(Record::Start { pid, version: env!("CARGO_PKG_VERSION").into() });
-        self.with_ledger(|ledger, now| {
+        // Nothing that time alone has brought about counts before the boot itself.
+        self.update(|ledger, now| {
             ledger.begin(now, grace, self.past());
             if self.keeps_history() {
-                let terms = CheckTerms { critical: false, probe: Probe::None, schedule: None };
+                let terms = CheckTerms::by_hand();
                 ledger.join_check(&HISTORY.into(), terms, now);
             }
             for (check, schedule) in checks {
                 ledger.join_check(&check.name, terms(check, *schedule), now);
+                ledger.promise(&check.name, check.objective(self.terms.target));
             }
             self.find_breakers(ledger, now);
             ledger.all_have_joined(now);
@@ -290,5 +387,11 @@ impl Inner {
 }
 
 pub(super) fn terms(check: &HealthCheck, schedule: Schedule) -> CheckTerms {
-    CheckTerms { critical: check.critical, probe: check.probe, schedule: Some(schedule) }
+    CheckTerms {
+        critical: check.critical,
+        probe: check.probe,
+        schedule: Some(schedule),
+        depends_on: check.depends_on.clone(),
+        tags: check.tags.clone(),
+    }
 }

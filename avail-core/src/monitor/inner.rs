@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::HISTORY;
 use super::builder::History;
+use super::calls::Calls;
 use super::recoveries::Recoveries;
 use super::status::Event;
 use super::steady::SteadyClock;
@@ -21,7 +23,8 @@ use crate::availability::Moment;
 use crate::availability::ledger::{Fact, IncidentStep, Ledger};
 use crate::breaker::{BreakerEvent, Subscription};
 use crate::clock::{Clock, Tick};
-use crate::health::scheduler::keep_checking;
+use crate::health::scheduler::{Scheduled, keep_checking};
+use crate::health::slot::Slot;
 use crate::health::{HealthCheck, HealthCheckResult, HealthStatus, RESERVED, Schedule};
 use crate::history::RecoveryReport;
 use crate::history::record::Record;
@@ -39,6 +42,8 @@ const HEARTBEAT_IN_INCIDENT: Duration = Duration::from_secs(1);
 const PROGRESS: Duration = Duration::from_secs(60);
 /// A heartbeat older than this means that the runtime is wedged.
 const WEDGED_AFTER: Duration = Duration::from_secs(30);
+/// The runtime that a panic ends is gone within that time; if it lives on, somebody caught it.
+const UNWINDING: Duration = Duration::from_secs(10);
 /// How many results are kept in memory.
 const RECENT: usize = 256;
 /// How many events a subscriber may lag behind.
@@ -50,6 +55,7 @@ pub(super) struct Terms {
     pub(super) check_interval: Duration,
     pub(super) target: f64,
     pub(super) prolonged_after: Duration,
+    pub(super) prolonged_is_fatal: bool,
     pub(super) keeps_history: bool,
 }
 
@@ -60,7 +66,10 @@ pub(crate) struct Inner {
     ledger: Mutex<Ledger>,
     recent: Mutex<VecDeque<HealthCheckResult>>,
     tasks: Mutex<HashMap<Arc<str>, CheckTask>>,
+    /// Where checks run, by name, also while one that was taken away hangs.
+    slots: Mutex<HashMap<Arc<str>, Weak<Slot>>>,
     recoveries: Recoveries,
+    calls: Calls,
     pulse: Mutex<Option<AbortHandle>>,
     writer: Writer,
     /// The history's error when the component `history` was last told of it, if it was.
@@ -73,8 +82,14 @@ pub(crate) struct Inner {
     /// The runtime that checks run on.
     runtime: Handle,
     draining: AtomicBool,
+    /// Readiness is switched off by hand.
+    switched_off: AtomicBool,
     fatal: Mutex<Option<String>>,
     heartbeat: AtomicU64,
+    /// The thread that it was started on.
+    started_on: ThreadId,
+    /// When a panic last unwound a handle on that thread, outside of any task; 0: never.
+    unwound_at: AtomicU64,
     past: Option<(Moment, bool)>,
     recovery: Option<RecoveryReport>,
 }
@@ -110,7 +125,9 @@ impl Inner {
             ledger: Mutex::new(ledger),
             recent: Mutex::default(),
             tasks: Mutex::default(),
+            slots: Mutex::default(),
             recoveries: Recoveries::default(),
+            calls: Calls::default(),
             pulse: Mutex::default(),
             writer: history.writer,
             history_error: Mutex::default(),
@@ -121,7 +138,10 @@ impl Inner {
             ending: Mutex::default(),
             runtime,
             draining: AtomicBool::new(false),
+            switched_off: AtomicBool::new(false),
             fatal: Mutex::default(),
+            started_on: std::thread::current().id(),
+            unwound_at: AtomicU64::new(0),
             past,
             recovery,
         }
@@ -204,8 +224,22 @@ impl Inner {
                     IncidentStep::Opened => Event::IncidentOpened(incident),
                     IncidentStep::Reopened => Event::IncidentReopened(incident),
                     IncidentStep::Raised => Event::IncidentRaised(incident),
+                    IncidentStep::Adopted => Event::IncidentAdopted(incident),
                     IncidentStep::Resolved => Event::IncidentResolved(incident),
                 });
+            }
+            Fact::Maintenance { ended, maintenance } => {
+                self.writer.send(now, Record::Maintenance { maintenance: maintenance.clone() });
+                self.announce(match ended {
+                    false => Event::MaintenanceBegan(maintenance),
+                    true => Event::MaintenanceEnded(maintenance),
+                });
+            }
+            Fact::Flapping { component, ended: false } => {
+                self.announce(Event::FlappingBegan { component });
+            }
+            Fact::Flapping { component, ended: true } => {
+                self.announce(Event::FlappingEnded { component });
             }
             Fact::Started => self.announce(Event::Started),
         }
@@ -252,6 +286,20 @@ impl Inner {
         }
     }
 
+    /// Adds the calls that have ended since the last look, and the breakers that are new.
+    pub(super) fn count_calls(&self) {
+        let calls = self.calls.take_new(&self.registry);
+        self.with_ledger(|ledger, now| {
+            self.join_breakers(ledger, now);
+            ledger.count_calls(&calls, now);
+        });
+    }
+
+    /// Calls that ended before the monitor started are nobody's: another may have counted them.
+    pub(super) fn pass_over_calls(&self) {
+        self.calls.take_new(&self.registry);
+    }
+
     /// Breakers that were open before anybody listened.
     pub(super) fn find_breakers(&self, ledger: &mut Ledger, now: Moment) {
         self.join_breakers(ledger, now);
@@ -288,7 +336,9 @@ impl Inner {
     /// Starts the check's task, in place of one of the same name.
     pub(super) fn schedule(self: &Arc<Self>, check: HealthCheck, schedule: Schedule) {
         let (name, wake) = (check.name.clone(), Arc::new(Notify::new()));
-        let task = keep_checking(self.clone(), check, schedule, wake.clone());
+        let slot = self.slot(&name);
+        let scheduled = Scheduled { check, schedule, slot, wake: wake.clone() };
+        let task = keep_checking(self.clone(), scheduled);
         let handle = self.runtime.spawn(carry(task)).abort_handle();
         let mut tasks = lock(&self.tasks);
         if let Some(before) = tasks.insert(name.clone(), CheckTask { handle, wake }) {
@@ -302,9 +352,35 @@ impl Inner {
         }
     }
 
+    fn slot(&self, name: &Arc<str>) -> Arc<Slot> {
+        let checks = lock(&self.tasks).len();
+        let mut slots = lock(&self.slots);
+        // Names may come and go for ever: those that are gone are swept out now and then.
+        if slots.len() > 2 * checks + 64 {
+            slots.retain(|_, slot| slot.strong_count() > 0);
+        }
+        let known = slots.get(name).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let slot = Arc::new(Slot::new(self.clock.tick()));
+            slots.insert(name.clone(), Arc::downgrade(&slot));
+            slot
+        })
+    }
+
     pub(super) fn unschedule(&self, name: &str) -> bool {
         let task = lock(&self.tasks).remove(name);
         task.as_ref().inspect(|task| task.handle.abort()).is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn known_slots(&self) -> usize {
+        lock(&self.slots).len()
+    }
+
+    /// Every check that runs on a schedule runs now.
+    #[cfg(test)]
+    pub(super) fn run_all_now(&self) {
+        lock(&self.tasks).values().for_each(|task| task.wake.notify_one());
     }
 
     async fn pulse(&self) {
@@ -316,7 +392,7 @@ impl Inner {
             ticks.tick().await;
             // Relaxed: a number that guards no other memory.
             self.heartbeat.store(self.clock.tick().as_nanos(), Ordering::Relaxed);
-            self.with_ledger(|ledger, now| self.join_breakers(ledger, now));
+            self.count_calls();
             self.report_history();
             self.run_awaited_checks();
             let in_incident = self.with_ledger(|ledger, _| ledger.has_open_incident());
@@ -345,9 +421,14 @@ impl Inner {
     }
 
     fn tell_progress(&self) {
-        let counts = self.with_ledger(|ledger, _| ledger.take_untold());
-        if !counts.is_empty() {
-            self.write(Record::Checks { counts });
+        self.count_calls();
+        let (checks, calls) =
+            self.with_ledger(|ledger, _| (ledger.take_untold(), ledger.take_untold_calls()));
+        if !checks.is_empty() {
+            self.write(Record::Checks { counts: checks });
+        }
+        if !calls.is_empty() {
+            self.write(Record::Calls { counts: calls });
         }
     }
 
@@ -382,6 +463,16 @@ impl Inner {
         self.draining.load(Ordering::Acquire)
     }
 
+    pub(super) fn is_switched_off(&self) -> bool {
+        self.switched_off.load(Ordering::Acquire)
+    }
+
+    pub(super) fn switch(&self, ready: bool) {
+        if self.switched_off.swap(!ready, Ordering::AcqRel) == ready {
+            tracing::info!(ready, "readiness was switched by hand");
+        }
+    }
+
     /// Whether this monitor keeps a component of that name itself, or nobody can.
     pub(super) fn is_reserved(name: &str) -> bool {
         name.is_empty() || RESERVED.contains(&name)
@@ -393,6 +484,23 @@ impl Inner {
             self.registry.set_draining(true);
             self.announce(Event::Draining);
         }
+    }
+
+    /// A panic drops a handle. The runtime catches those of its tasks; one of the thread that the
+    /// monitor was started on, outside of them, is that of `main`.
+    pub(super) fn is_unwound(&self) {
+        let here = std::thread::current().id() == self.started_on;
+        if here && tokio::task::try_id().is_none() {
+            // Relaxed: a number that guards no other memory.
+            self.unwound_at.store(self.clock.tick().as_nanos(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a panic of `main` is why the runtime ends.
+    fn is_ended_by_panic(&self) -> bool {
+        let at = self.unwound_at.load(Ordering::Relaxed);
+        let lately = || self.elapsed_since(Tick::from_nanos(at)) < UNWINDING;
+        std::thread::panicking() || (at > 0 && lately())
     }
 
     pub(super) fn set_fatal(&self, reason: String) {
@@ -443,6 +551,19 @@ fn log(fact: &Fact) {
             duration_seconds = incident.duration_seconds, error = incident.error,
             "an incident was {}", step.as_str()
         ),
+        Fact::Maintenance { ended: false, maintenance } => tracing::info!(
+            component = maintenance.component.as_deref(), until = %maintenance.end_time,
+            reason = %maintenance.reason, "a maintenance is announced"
+        ),
+        Fact::Maintenance { ended: true, maintenance } => {
+            tracing::info!(component = maintenance.component.as_deref(), "a maintenance is over");
+        }
+        Fact::Flapping { component, ended: false } => {
+            tracing::warn!(%component, "a component is flapping");
+        }
+        Fact::Flapping { component, ended: true } => {
+            tracing::info!(%component, "a component has calmed down");
+        }
         Fact::Started => tracing::info!("every critical check has passed: started"),
     }
 }
@@ -457,7 +578,7 @@ impl Drop for EndOfRuntime {
     fn drop(&mut self) {
         // Aborted by the end itself, it has nothing to add, and must not wait for it.
         if self.inner.is_running() {
-            self.inner.end(!std::thread::panicking());
+            self.inner.end(!self.inner.is_ended_by_panic());
         }
     }
 }

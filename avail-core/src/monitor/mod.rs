@@ -5,11 +5,13 @@
 //! | `builder` | how it is put together and started |
 //! | `inner` | what its handles, tasks and listeners share |
 //! | `recoveries` | breakers that wait for a health check |
+//! | `calls` | calls through breakers since the last look |
 //! | `steady` | a wall clock that never goes back |
 //! | `status` | what it shows and tells |
 //! | `view` | how that is worked out |
 
 mod builder;
+mod calls;
 mod inner;
 mod recoveries;
 mod status;
@@ -32,7 +34,9 @@ pub use self::status::{
 };
 pub(crate) use crate::availability::ledger::PROCESS;
 
-use crate::availability::{AvailabilityMetrics, Incident, Window};
+use crate::availability::{
+    AvailabilityMetrics, AvailabilityReport, Incident, Maintenance, Slo, Window,
+};
 use crate::error::MonitorError;
 use crate::health::runner::run_here;
 use crate::health::{HealthCheck, HealthCheckResult, IntoHealth};
@@ -42,11 +46,15 @@ use crate::registry::CircuitBreakerRegistry;
 /// The built-in component that is degraded while the history can't be written.
 pub(crate) const HISTORY: &str = "history";
 
+/// So that its end can be written as a date.
+const LONGEST_MAINTENANCE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Runs every health check, watches every circuit breaker, and knows how available each component
 /// and the whole system were.
 ///
 /// It is a handle: clones are the same monitor, and dropping them stops nothing;
-/// [`stop`](Self::stop) does, or the end of the runtime that it was started in.
+/// [`stop`](Self::stop) does, or the end of the runtime that it was started in. Keep one in `main`:
+/// where a panic of `main` ends the runtime, it tells the history that this was no clean stop.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -65,6 +73,16 @@ pub(crate) const HISTORY: &str = "history";
 #[derive(Clone, Debug)]
 pub struct AvailabilityMonitor {
     pub(crate) inner: Arc<Inner>,
+}
+
+/// A handle in `main` is dropped before the runtime is: it tells whether a panic is the reason, which
+/// the runtime's own threads can't.
+impl Drop for AvailabilityMonitor {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.inner.is_unwound();
+        }
+    }
 }
 
 impl AvailabilityMonitor {
@@ -116,28 +134,31 @@ impl AvailabilityMonitor {
     ///
     /// # Errors
     ///
-    /// [`MonitorError`] where a check of that name is there already, it can't work as declared, or
-    /// the monitor has stopped.
+    /// [`MonitorError`] where a check of that name is there already, it can't work as declared, it
+    /// depends on what is not there or on itself, or the monitor has stopped.
     pub fn register(&self, check: HealthCheck) -> Result<(), MonitorError> {
         let schedule = check.schedule(self.inner.terms.check_interval)?;
         if !self.is_running() {
             return Err(MonitorError::Stopped);
         }
         let terms = builder::terms(&check, schedule);
-        let is_new = self.inner.with_ledger(|ledger, now| {
-            let is_new = !ledger.is_scheduled(&check.name);
-            if is_new {
-                ledger.join_check(&check.name, terms, now);
+        let objective = check.objective(self.inner.terms.target);
+        self.inner.with_ledger(|ledger, now| {
+            if ledger.is_scheduled(&check.name) {
+                return Err(MonitorError::DuplicateCheck {
+                    name: check.name.clone(),
+                    first: "the one that runs".into(),
+                    second: "the one to be registered".into(),
+                });
             }
-            is_new
-        });
-        if !is_new {
-            return Err(MonitorError::DuplicateCheck {
-                name: check.name,
-                first: "the one that runs".into(),
-                second: "the one to be registered".into(),
-            });
-        }
+            if !check.depends_on.is_empty() {
+                self.inner.join_breakers(ledger, now);
+                ledger.can_be_waited_for(&check.name, &check.depends_on)?;
+            }
+            ledger.join_check(&check.name, terms, now);
+            ledger.promise(&check.name, objective);
+            Ok(())
+        })?;
         self.inner.schedule(check, schedule);
         Ok(())
     }
@@ -169,6 +190,54 @@ impl AvailabilityMonitor {
         metrics.map(|[metrics]| metrics)
     }
 
+    /// The system's objective, the monitor's [`target`](Self::target) over 30 days: how much of the
+    /// error budget is left, how fast it burns, and whether that calls for somebody.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use avail_core::AvailabilityMonitor;
+    ///
+    /// let monitor = AvailabilityMonitor::builder().target(99.95).start().await?;
+    /// let slo = monitor.slo();
+    /// assert_eq!((slo.objective, slo.alert), (99.95, None));
+    /// if let Some(severity) = slo.alert {
+    ///     println!("{severity}: {:?} of the error budget is left", slo.error_budget.remaining_ratio);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn slo(&self) -> Slo {
+        let target = self.target();
+        self.inner.with_ledger(|ledger, now| ledger.system_slo(target, now))
+    }
+
+    /// A component's objective, as its check declares it, or the monitor's target over 30 days;
+    /// `None` where no component has that name.
+    pub fn component_slo(&self, name: &str) -> Option<Slo> {
+        let target = self.target();
+        self.inner.with_ledger(|ledger, now| ledger.component_slo(name, target, now))
+    }
+
+    /// The figures of a window, with every incident and objective counted in: serialisable, and
+    /// written with `{}` two tables of plain text.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use avail_core::{AvailabilityMonitor, Window};
+    ///
+    /// let monitor = AvailabilityMonitor::builder().start().await?;
+    /// monitor.check_health("cache", || async { true }).await;
+    /// let report = monitor.report(Window::DAYS_7);
+    /// println!("{report}"); // for a ticket
+    /// let json = serde_json::to_string(&report)?; // for a program
+    /// # assert!(report.component("cache").is_some() && json.contains("mtbf"));
+    /// # Ok(()) }
+    /// ```
+    pub fn report(&self, window: Window) -> AvailabilityReport {
+        self.inner.count_calls();
+        let target = self.target();
+        self.inner.with_ledger(|ledger, now| ledger.report(window, target, now))
+    }
+
     /// The latest results of checks, newest first: at most `limit`, and at most the last 256.
     pub fn recent_checks(&self, limit: usize) -> Vec<HealthCheckResult> {
         self.inner.recent(limit)
@@ -182,6 +251,14 @@ impl AvailabilityMonitor {
     /// Incidents that lasted at some time of the window, oldest first.
     pub fn incidents(&self, window: Window) -> Vec<Incident> {
         self.inner.with_ledger(|ledger, now| ledger.incidents(window, now))
+    }
+
+    /// Incidents of the whole system that lasted at some time of the window, oldest first: the union
+    /// of the down times of its critical components and of the process. However many were down
+    /// together, it is one, as in the system's figures; each has its own beside it in
+    /// [`incidents`](Self::incidents), where these are not.
+    pub fn system_incidents(&self, window: Window) -> Vec<Incident> {
+        self.inner.with_ledger(|ledger, now| ledger.system_incidents(window, now))
     }
 
     /// The system and each component at this moment. It runs no check, and is cheap.
@@ -214,6 +291,22 @@ impl AvailabilityMonitor {
         self.inner.drain();
     }
 
+    /// Switches readiness off by hand, or on again: nothing else changes, and it is no incident. On,
+    /// it is ready as soon as everything else says so.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let monitor = avail_core::AvailabilityMonitor::builder().discover(false).start().await?;
+    /// monitor.set_ready(false);
+    /// assert!(!monitor.status().ready);
+    /// monitor.set_ready(true);
+    /// assert!(monitor.status().ready);
+    /// # Ok(()) }
+    /// ```
+    pub fn set_ready(&self, ready: bool) {
+        self.inner.switch(ready);
+    }
+
     /// Not alive from now on: something is wrong that only a restart can cure.
     pub fn fatal(&self, reason: impl Into<String>) {
         self.inner.set_fatal(reason.into());
@@ -223,6 +316,63 @@ impl AvailabilityMonitor {
     /// told so, and slows nobody.
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.inner.listen()
+    }
+
+    /// Announces that a component, or with `None` the whole system, is out of service from now on,
+    /// for so long and for that reason; once more, to give it another end. It lasts through a
+    /// restart, ends by itself, and [`end_maintenance`](Self::end_maintenance) ends it before.
+    ///
+    /// Its time is counted as maintenance, which is on neither side of availability, and no incident
+    /// begins in it. One that was open stays open until the component comes up, and the maintenance
+    /// is no part of its duration; what is still down at the end is an incident from then on. What
+    /// is shown stays the truth, with a mark: checks run on, and readiness goes by the status.
+    ///
+    /// In the system's own account a component in maintenance is not there; that of the whole system
+    /// is maintenance of every component too.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::Duration;
+    /// # let monitor = avail_core::AvailabilityMonitor::builder().discover(false).start().await?;
+    /// # monitor.check_health("db", || async {}).await;
+    /// let hour = Duration::from_secs(3_600);
+    /// monitor.maintenance("db", hour, "moving to another disk")?;
+    /// monitor.maintenance(None, hour, "moving to another data centre")?;
+    /// assert_eq!(monitor.maintenances().len(), 2);
+    /// assert!(monitor.end_maintenance("db"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`MonitorError::UnknownComponent`] where nothing of that name is looked at.
+    pub fn maintenance<'a>(
+        &self,
+        component: impl Into<Option<&'a str>>,
+        duration: Duration,
+        reason: impl Into<Arc<str>>,
+    ) -> Result<Maintenance, MonitorError> {
+        let (component, reason) = (component.into().map(Arc::<str>::from), reason.into());
+        self.inner.with_ledger(|ledger, now| {
+            self.inner.join_breakers(ledger, now);
+            if let Some(name) = &component {
+                ledger.must_know(name)?;
+            }
+            let until = now.after(duration.min(LONGEST_MAINTENANCE));
+            Ok(ledger.begin_maintenance(component.as_ref(), until, reason, now))
+        })
+    }
+
+    /// Ends the maintenance of a component, or with `None` that of the whole system, before it is
+    /// due. Gives whether there was one.
+    pub fn end_maintenance<'a>(&self, component: impl Into<Option<&'a str>>) -> bool {
+        let component = component.into().map(Arc::<str>::from);
+        self.inner.with_ledger(|ledger, now| ledger.end_maintenance(component.as_ref(), now))
+    }
+
+    /// What is announced and under way: first that of the whole system, then by component.
+    pub fn maintenances(&self) -> Vec<Maintenance> {
+        self.inner.with_ledger(|ledger, _| ledger.maintenance().cloned().collect())
     }
 
     /// The availability to be reached, in percent.

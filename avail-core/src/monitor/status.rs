@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::availability::component::{LatencyHistogram, RunCounts};
-use crate::availability::{AvailabilityMetrics, Incident, StateSeconds};
+use crate::availability::{AvailabilityMetrics, Incident, Maintenance, Slo, StateSeconds};
 use crate::breaker::{BreakerEvent, CircuitBreakerMetrics, Mode};
 use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe};
 use crate::history::HistoryStatus;
@@ -25,11 +25,11 @@ pub struct SystemStatus {
     pub uptime_seconds: f64,
     /// The system's availability of the last 24 hours; `None` where nothing was observed.
     pub availability_percentage: Option<f64>,
-    /// Whether it is started, not draining, and every critical component that readiness reads is
-    /// healthy or degraded.
+    /// Whether it is started, not draining, not switched off by hand, and every critical component
+    /// that readiness reads is healthy or degraded.
     pub ready: bool,
-    /// Whether a restart would not help: the runtime's heartbeat is young, nothing is fatal, and no
-    /// check that is declared for liveness is down.
+    /// Whether a restart would not help: the runtime's heartbeat is young, nothing is fatal, no
+    /// check that is declared for liveness is down, and it is not stuck.
     pub alive: bool,
     /// Whether the runtime that runs the checks answers: its heartbeat is young.
     pub responsive: bool,
@@ -37,10 +37,16 @@ pub struct SystemStatus {
     pub started: bool,
     /// Whether it takes no new work, since it is about to end.
     pub draining: bool,
+    /// Whether readiness is switched off by hand.
+    pub switched_off: bool,
+    /// Whether an incident is prolonged where the builder was told that only a restart cures that.
+    pub stuck: bool,
     /// Whether checks are being run.
     pub running: bool,
     /// Why the process can't go on, if somebody said so.
     pub fatal: Option<String>,
+    /// The maintenance that the whole system is in, if it is.
+    pub maintenance: Option<Maintenance>,
     /// Incidents that are not over.
     pub active_incidents: usize,
     /// Those of them that have lasted longer than `prolonged_after`.
@@ -85,6 +91,16 @@ pub struct ComponentStatus {
     pub critical: bool,
     /// Which endpoint reads it.
     pub probe: Probe,
+    /// The components that it can't work without.
+    pub depends_on: Arc<[Arc<str>]>,
+    /// Words to group components by.
+    pub tags: Arc<[Arc<str>]>,
+    /// Whether it changes too often to be relied on: six times within ten minutes, and not yet
+    /// fewer than three times.
+    pub flapping: bool,
+    /// The maintenance that it is in, its own or that of the whole system. It hides nothing: the
+    /// status is the true one, and readiness goes by that.
+    pub maintenance: Option<Maintenance>,
     /// In which way it is failing, if it is.
     pub class: Option<FailureClass>,
     /// What is wrong, in the words of the check's last run.
@@ -116,6 +132,8 @@ pub struct Snapshot {
     pub target: f64,
     /// The system's figures, in the order of [`Window::ALL`](crate::Window::ALL).
     pub availability: [AvailabilityMetrics; 4],
+    /// The system's objective.
+    pub slo: Slo,
     /// The system's time since the first record.
     pub state_seconds: StateSeconds,
     /// Every component, in the order of `status.components`.
@@ -138,6 +156,8 @@ pub struct ComponentSnapshot {
     pub name: Arc<str>,
     /// Its figures, in the order of [`Window::ALL`](crate::Window::ALL).
     pub availability: [AvailabilityMetrics; 4],
+    /// Its objective.
+    pub slo: Slo,
     /// Its time since the first record.
     pub state_seconds: StateSeconds,
     /// How its runs ended, since the process started.
@@ -200,8 +220,27 @@ pub enum Event {
     IncidentReopened(Incident),
     /// An open incident got worse.
     IncidentRaised(Incident),
+    /// A component that it depends on is down too, which was noticed later: it follows from the
+    /// incident that its `parent` names now.
+    IncidentAdopted(Incident),
     /// It is over.
     IncidentResolved(Incident),
+    /// A component changed six times within ten minutes: it is at least degraded from now on.
+    #[non_exhaustive]
+    FlappingBegan {
+        /// Which.
+        component: Arc<str>,
+    },
+    /// It changed fewer than three times within the last ten minutes.
+    #[non_exhaustive]
+    FlappingEnded {
+        /// Which.
+        component: Arc<str>,
+    },
+    /// A maintenance was announced, or given another end.
+    MaintenanceBegan(Maintenance),
+    /// It is over, as announced or before.
+    MaintenanceEnded(Maintenance),
     /// A circuit breaker changed.
     BreakerChanged(BreakerEvent),
     /// It takes no new work from now on.

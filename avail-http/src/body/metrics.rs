@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use avail_core::{
     AvailabilityMetrics, CircuitBreakerMetrics, ComponentSnapshot, ComponentStatus, FailureClass,
-    HealthStatus, IncidentTotals, Probe, Snapshot,
+    HealthStatus, IncidentTotals, Probe, Slo, Snapshot,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::probes::MaintenanceBody;
 use super::timestamp;
 use crate::security::Sight;
 
@@ -31,6 +32,8 @@ pub struct MetricsBody {
     pub circuit_breakers: Vec<CircuitBreakerMetrics>,
     /// Incidents in numbers.
     pub incidents: IncidentCounts,
+    /// The system's objective.
+    pub slo: Slo,
 }
 
 impl MetricsBody {
@@ -46,6 +49,7 @@ impl MetricsBody {
             components: components.collect(),
             circuit_breakers: snapshot.breakers,
             incidents: IncidentCounts::of(&snapshot.incidents),
+            slo: snapshot.slo,
         }
     }
 }
@@ -104,6 +108,8 @@ pub struct WindowFigures {
     pub incidents: u64,
     /// Without a failure: the least that the mean time between failures can be, in seconds.
     pub mtbf_at_least: Option<f64>,
+    /// Of how many recoveries that is the mean.
+    pub mttr_count: u64,
     /// The median time to recovery, in seconds.
     pub mttr_p50: Option<f64>,
     /// The longest time to recovery, in seconds.
@@ -111,6 +117,9 @@ pub struct WindowFigures {
     /// When the latest failure began.
     #[serde(serialize_with = "timestamp::optional::serialize")]
     pub last_incident: Option<DateTime<Utc>>,
+    /// Calls through its circuit breakers that succeeded, as a part of those that succeeded or
+    /// failed, 0 to 1; `null` where there were none.
+    pub success_ratio: Option<f64>,
     /// How coarse the window's beginning is, in seconds; 0 where it is exact.
     pub resolution_seconds: f64,
 }
@@ -129,9 +138,11 @@ impl WindowFigures {
             maintenance_seconds: metrics.maintenance_seconds,
             incidents: metrics.incidents,
             mtbf_at_least: metrics.mtbf_at_least,
+            mttr_count: metrics.mttr_count,
             mttr_p50: metrics.mttr_p50,
             mttr_max: metrics.mttr_max,
             last_incident: metrics.last_incident,
+            success_ratio: metrics.success_ratio,
             resolution_seconds: metrics.resolution_seconds,
         }
     }
@@ -176,6 +187,14 @@ pub struct ComponentFigures {
     pub critical: bool,
     /// Which endpoint reads it.
     pub probe: Probe,
+    /// The components that it can't work without.
+    pub depends_on: Arc<[Arc<str>]>,
+    /// Words to group components by.
+    pub tags: Arc<[Arc<str>]>,
+    /// Whether it changes too often to be relied on.
+    pub flapping: bool,
+    /// The announced maintenance that it is in, if it is.
+    pub maintenance: Option<MaintenanceBody>,
     /// In which way it is failing, if it is.
     pub class: Option<FailureClass>,
     /// What is wrong; `null` for a caller who may not see it.
@@ -196,6 +215,8 @@ pub struct ComponentFigures {
     pub health_checks: CheckTotals,
     /// Its incidents in numbers.
     pub incidents: IncidentCounts,
+    /// Its objective.
+    pub slo: Slo,
 }
 
 impl ComponentFigures {
@@ -205,6 +226,10 @@ impl ComponentFigures {
             since: status.since,
             critical: status.critical,
             probe: status.probe,
+            depends_on: status.depends_on.clone(),
+            tags: status.tags.clone(),
+            flapping: status.flapping,
+            maintenance: MaintenanceBody::of(status.maintenance.as_ref(), sight),
             class: status.class,
             error: sight.text(status.error.as_deref()),
             details: sight.details(&status.details),
@@ -214,6 +239,7 @@ impl ComponentFigures {
             availability: Windows::of(&figures.availability),
             health_checks: CheckTotals::of(&figures.availability),
             incidents: IncidentCounts::of(&figures.incidents),
+            slo: figures.slo.clone(),
         }
     }
 }

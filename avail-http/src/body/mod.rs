@@ -17,4 +17,6 @@ pub use self::incidents::{IncidentBody, IncidentsBody};
 pub use self::metrics::{
     CheckTotals, ComponentFigures, IncidentCounts, MetricsBody, WindowFigures, Windows,
 };
-pub use self::probes::{ComponentBody, HealthBody, LivenessBody, ReadinessBody, StartupBody};
+pub use self::probes::{
+    ComponentBody, HealthBody, LivenessBody, MaintenanceBody, ReadinessBody, StartupBody,
+};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use avail_core::{ComponentStatus, FailureClass, HealthStatus, SystemStatus};
+use avail_core::{ComponentStatus, FailureClass, HealthStatus, Maintenance, SystemStatus};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -32,6 +32,9 @@ pub struct HealthBody {
     pub degraded_components: Vec<Arc<str>>,
     /// Incidents that are not over.
     pub active_incidents: usize,
+    /// Whether the whole system is in announced maintenance; left out where it is not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance: bool,
 }
 
 impl HealthBody {
@@ -49,6 +52,7 @@ impl HealthBody {
             unhealthy_components: named(HealthStatus::Unhealthy),
             degraded_components: named(HealthStatus::Degraded),
             active_incidents: status.active_incidents,
+            maintenance: status.maintenance.is_some(),
         }
     }
 }
@@ -69,6 +73,14 @@ pub struct ComponentBody {
     pub since: DateTime<Utc>,
     /// Whether it decides the system's status.
     pub critical: bool,
+    /// The components that it can't work without.
+    pub depends_on: Arc<[Arc<str>]>,
+    /// Words to group components by.
+    pub tags: Arc<[Arc<str>]>,
+    /// Whether it changes too often to be relied on.
+    pub flapping: bool,
+    /// The announced maintenance that it is in, if it is; the status is the true one all the same.
+    pub maintenance: Option<MaintenanceBody>,
     /// In which way it is failing, if it is.
     pub class: Option<FailureClass>,
     /// What is wrong; `null` for a caller who may not see it.
@@ -93,6 +105,10 @@ impl ComponentBody {
             timestamp,
             since: one.since,
             critical: one.critical,
+            depends_on: one.depends_on.clone(),
+            tags: one.tags.clone(),
+            flapping: one.flapping,
+            maintenance: MaintenanceBody::of(one.maintenance.as_ref(), sight),
             class: one.class,
             error: sight.text(one.error.as_deref()),
             details: sight.details(&one.details),
@@ -100,6 +116,30 @@ impl ComponentBody {
             latency_seconds: one.latency_seconds,
             last_success: one.last_success,
         }
+    }
+}
+
+/// An announced maintenance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MaintenanceBody {
+    /// When it began.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub start_time: DateTime<Utc>,
+    /// When it is announced to end.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub end_time: DateTime<Utc>,
+    /// Why; `null` for a caller who may not see it.
+    pub reason: Option<String>,
+}
+
+impl MaintenanceBody {
+    pub(super) fn of(maintenance: Option<&Maintenance>, sight: Sight) -> Option<Self> {
+        maintenance.map(|announced| MaintenanceBody {
+            start_time: announced.start_time,
+            end_time: announced.end_time,
+            reason: sight.text(Some(&announced.reason)),
+        })
     }
 }
 
@@ -116,16 +156,22 @@ pub struct ReadinessBody {
     pub critical_components: BTreeMap<Arc<str>, HealthStatus>,
     /// Those of them that keep it from being ready: unhealthy or unknown.
     pub unhealthy_critical: Vec<Arc<str>>,
+    /// Those of them that are in announced maintenance: it does not change whether it is ready.
+    /// Left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub critical_in_maintenance: Vec<Arc<str>>,
 }
 
 impl ReadinessBody {
     pub(crate) fn of(status: &SystemStatus) -> Self {
         let failing = status.critical().filter(|one| !one.status.is_up());
+        let announced = status.critical().filter(|one| one.maintenance.is_some());
         ReadinessBody {
             ready: status.ready,
             timestamp: status.timestamp,
             critical_components: by_name(status.critical()),
             unhealthy_critical: failing.map(|one| one.name.clone()).collect(),
+            critical_in_maintenance: announced.map(|one| one.name.clone()).collect(),
         }
     }
 }

@@ -12,6 +12,7 @@ pub(super) fn write(snapshot: &Snapshot, to: &mut Encoder) {
     states(snapshot, to);
     checks(snapshot, to);
     availability(snapshot, to);
+    objectives(snapshot, to);
     incidents(snapshot, to);
     breakers(snapshot, to);
     probes(snapshot, to);
@@ -36,6 +37,22 @@ fn states(snapshot: &Snapshot, to: &mut Encoder) {
             let labels = [("component", &*one.name), ("status", status.as_str())];
             to.sample(&labels, one.status == status);
         }
+    }
+    to.family(
+        "avail_component_flapping",
+        Gauge,
+        "1 while the component changes too often, else 0.",
+    );
+    for one in &snapshot.status.components {
+        to.sample(&[("component", &one.name)], one.flapping);
+    }
+    to.family(
+        "avail_component_maintenance",
+        Gauge,
+        "1 while the component is in announced maintenance, else 0.",
+    );
+    for one in &snapshot.status.components {
+        to.sample(&[("component", &one.name)], one.maintenance.is_some());
     }
     to.family(
         "avail_state_seconds",
@@ -113,8 +130,47 @@ fn availability(snapshot: &Snapshot, to: &mut Encoder) {
             to.sample(&labels, mttr);
         }
     }
-    to.family("avail_slo_objective_ratio", Gauge, "The availability to be reached, 0 to 1.");
-    to.sample(&[("component", SYSTEM)], snapshot.target / 100.0);
+}
+
+/// The system, and the components whose checks declare an objective: the others would only repeat
+/// the target.
+fn objectives(snapshot: &Snapshot, to: &mut Encoder) {
+    let all = || {
+        let components = snapshot.components.iter().map(|one| (&*one.name, &one.slo));
+        [(SYSTEM, &snapshot.slo)].into_iter().chain(components.filter(|(_, slo)| slo.declared))
+    };
+    to.family(
+        "avail_slo_objective_ratio",
+        Gauge,
+        "The availability to be reached, 0 to 1; component \"\" is the system.",
+    );
+    for (component, slo) in all() {
+        to.sample(&[("component", component)], slo.objective / 100.0);
+    }
+    to.family(
+        "avail_error_budget_remaining_ratio",
+        Gauge,
+        "The part of the error budget that is left; negative where more was spent, absent where \
+         nothing was observed.",
+    );
+    for (component, slo) in all() {
+        if let Some(left) = slo.error_budget.remaining_ratio {
+            to.sample(&[("component", component)], left);
+        }
+    }
+    to.family(
+        "avail_burn_rate",
+        Gauge,
+        "How fast the error budget is spent, 1 where it lasts just as long as its window; absent \
+         where nothing was observed.",
+    );
+    for (component, slo) in all() {
+        for burn in &slo.burn_rates {
+            if let Some(rate) = burn.rate {
+                to.sample(&[("component", component), ("window", burn.window)], rate);
+            }
+        }
+    }
 }
 
 /// The labels of [`Window::ALL`].

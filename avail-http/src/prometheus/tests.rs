@@ -16,7 +16,7 @@ async fn monitor() -> AvailabilityMonitor {
         .breakers(CircuitBreakerRegistry::new())
         .target(99.5)
         .check(HealthCheck::new("storage", || async { true }))
-        .check(HealthCheck::new("embedder", || async { false }).critical(false))
+        .check(HealthCheck::new("embedder", || async { false }).critical(false).slo(99.0))
         .check(HealthCheck::new("new", || async { true }).initial_delay(Duration::from_secs(60)))
         .start()
         .await
@@ -54,6 +54,10 @@ async fn every_metric_says_what_is_known() {
         r#"avail_availability_ratio{component="storage",window="24h"} 1.0"#,
         r#"avail_availability_ratio{component="storage",window="all_time"} 1.0"#,
         r#"avail_slo_objective_ratio{component=""} 0.995"#,
+        r#"avail_slo_objective_ratio{component="embedder"} 0.99"#,
+        r#"avail_error_budget_remaining_ratio{component=""} 1.0"#,
+        r#"avail_burn_rate{component="",window="5m"} 0.0"#,
+        r#"avail_burn_rate{component="",window="3d"} 0.0"#,
         r#"avail_incidents_open{component="storage"} 0"#,
         r#"avail_incidents_total{component="storage",severity="critical"} 0"#,
         r#"avail_circuit_breaker_state{name="quo\"te",state="closed"} 0"#,
@@ -97,6 +101,9 @@ async fn what_is_undefined_is_absent() {
         "avail_check_last_success_timestamp_seconds{component=\"embedder\"",
         "avail_check_last_success_timestamp_seconds{component=\"new\"",
         "avail_availability_ratio{component=\"new\"",
+        "avail_slo_objective_ratio{component=\"storage\"",
+        "avail_burn_rate{component=\"embedder\"",
+        "avail_error_budget_remaining_ratio{component=\"embedder\"",
     ] {
         assert!(!text.contains(prefix), "{prefix}\n\n{text}");
     }

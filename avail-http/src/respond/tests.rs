@@ -244,6 +244,7 @@ async fn the_bodies_have_the_fields_of_the_contract_in_its_order() {
                 "components",
                 "circuit_breakers",
                 "incidents",
+                "slo",
             ],
         ),
         ("/incidents", &["timestamp", "active_incidents", "recent_incidents_24h"]),
@@ -463,6 +464,13 @@ async fn metrics_add_up() {
     for key in ["percentage", "uptime_seconds", "downtime_seconds", "mtbf", "mttr", "coverage"] {
         assert!(day.contains(&format!("\"{key}\":")), "{key}");
     }
+
+    let slo = &body["slo"];
+    assert_eq!((&slo["objective"], &slo["declared"]), (&json!(99.9), &json!(false)));
+    let spent = &body["availability"]["30d"]["downtime_seconds"];
+    assert_eq!(&slo["error_budget"]["spent_seconds"], spent);
+    assert_eq!((&slo["alert"], &slo["burn_rates"][0]["window"]), (&json!("page"), &json!("5m")));
+    assert_eq!(body["components"]["storage"]["slo"], *slo);
 
     let checks = &body["health_checks"];
     let [total, successful, failed] =
@@ -714,4 +722,43 @@ async fn no_request_makes_it_fail() {
         Ok(())
     });
     run.expect("every request is answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_parents_maintenance_and_flapping_are_shown_where_a_component_is() {
+    let _isolated = isolated();
+    let service = Service::started().await;
+    let check = HealthCheck::new("embedder", || async {});
+    let check = check.depends_on(["storage"]).tags(["ml"]);
+    service.monitor.register(check).expect("the name is free");
+    let calm = service.json("/health/embedder");
+    assert_eq!((&calm["depends_on"], &calm["tags"]), (&json!(["storage"]), &json!(["ml"])));
+    assert_eq!((&calm["flapping"], &calm["maintenance"]), (&json!(false), &Value::Null));
+    assert_eq!(service.json("/health").get("maintenance"), None);
+
+    for run in 0..7 {
+        service.storage_works(run % 2 == 0).await;
+    }
+    service.monitor.maintenance(None, Duration::from_secs(60), "moving").expect("the system");
+    assert_eq!(service.json("/health")["maintenance"], json!(true));
+    for one in
+        [service.json("/health/storage"), service.json("/metrics")["components"]["storage"].clone()]
+    {
+        assert_eq!((&one["status"], &one["flapping"]), (&json!("degraded"), &json!(true)));
+        assert!(is_timestamp(&one["maintenance"]["end_time"]));
+        assert_eq!(one["maintenance"]["reason"], Value::Null, "a text, and so withheld");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_that_is_switched_off_by_hand_says_so() {
+    let _isolated = isolated();
+    let service = Service::started().await;
+    service.monitor.set_ready(false);
+    let response = service.get("/readiness?verbose");
+    assert_eq!(response.status(), 503);
+    let text = text(&response);
+    assert!(text.contains("[-]switch failed: it is switched off by hand\n"), "{text}");
+    service.monitor.set_ready(true);
+    assert_eq!(service.get("/readiness").status(), 200);
 }

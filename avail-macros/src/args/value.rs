@@ -10,12 +10,16 @@ use syn::{Error, Expr, ExprLit, ExprPath, Ident, Lit, Path, Result};
 pub(crate) enum Takes {
     /// A string, or the path to a constant one.
     Name,
+    /// A list of such.
+    Names,
     /// An integer of at least 1.
     Count,
     /// A duration longer than zero.
     Duration,
     /// A duration, which may be zero.
     Delay,
+    /// A number above 0 and below 100.
+    Percentage,
     Flag,
     /// A word, and the name that it has in avail's enum.
     Choice(&'static [(&'static str, &'static str)]),
@@ -28,8 +32,10 @@ pub(crate) enum Takes {
 /// What a key was given.
 pub(crate) enum Value {
     Name(Expr),
+    Names(Vec<Expr>),
     Count(u32),
     Duration(Duration),
+    Percentage(f64),
     Flag(bool),
     Choice(&'static str),
     Fallback(Expr),
@@ -42,9 +48,13 @@ impl Takes {
             "such as `\"60s\"`, `\"1m 30s\"` or `\"500ms\"`, or a number of seconds";
         match self {
             Takes::Name => "a string, or the path to a `const` of type `&str`".into(),
+            Takes::Names => "a list of strings, such as `[\"postgres\"]`".into(),
             Takes::Count => format!("an integer from 1 to {}", u32::MAX),
             Takes::Duration => format!("a duration longer than zero, {SUCH_AS}"),
             Takes::Delay => format!("a duration, {SUCH_AS}"),
+            Takes::Percentage => {
+                "a percentage above 0 and below 100, such as `99.95` or `\"99.95%\"`".into()
+            }
             Takes::Flag => "`true` or `false`".into(),
             Takes::Choice(words) => {
                 let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word:?}`")).collect();
@@ -71,6 +81,15 @@ impl Takes {
         match (self, given) {
             (Takes::Fallback, given) => is_fallback(&given).then_some(Value::Fallback(given)),
             (Takes::Name, given @ Expr::Path(_)) => Some(Value::Name(given)),
+            (Takes::Names, Expr::Array(list)) => {
+                let names =
+                    list.elems.into_iter().map(|name| Takes::Name.understand(ungrouped(name)));
+                let names = names.map(|name| match name {
+                    Some(Value::Name(name)) => Some(name),
+                    _ => None,
+                });
+                names.collect::<Option<_>>().map(Value::Names)
+            }
             (Takes::Path, Expr::Path(ExprPath { qself: None, path, .. })) => {
                 Some(Value::Path(path))
             }
@@ -92,6 +111,7 @@ impl Takes {
                 duration(&lit).filter(|duration| !duration.is_zero()).map(Value::Duration)
             }
             (Takes::Delay, lit) => duration(&lit).map(Value::Duration),
+            (Takes::Percentage, lit) => percentage(&lit).map(Value::Percentage),
             (Takes::Flag, Lit::Bool(flag)) => Some(Value::Flag(flag.value)),
             (Takes::Choice(words), Lit::Str(given)) => {
                 let given = given.value();
@@ -113,7 +133,9 @@ impl Value {
                 let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
                 quote_spanned!(here=> #krate::__private::Duration::new(#seconds, #nanos))
             }
+            Value::Percentage(percent) => percent.to_token_stream(),
             Value::Flag(flag) => flag.to_token_stream(),
+            Value::Names(names) => quote_spanned!(here=> &[#(#names),*]),
             Value::Choice(variant) => {
                 let variant = Ident::new(variant, here);
                 quote_spanned!(here=> #krate::__private::Probe::#variant)
@@ -158,9 +180,42 @@ fn duration(lit: &Lit) -> Option<Duration> {
     }
 }
 
+fn percentage(lit: &Lit) -> Option<f64> {
+    let percent: f64 = match lit {
+        Lit::Str(text) => text.value().strip_suffix('%')?.trim_end().parse().ok()?,
+        Lit::Int(percent) if percent.suffix().is_empty() => percent.base10_parse().ok()?,
+        Lit::Float(percent) if percent.suffix().is_empty() => percent.base10_parse().ok()?,
+        _ => return None,
+    };
+    (percent > 0.0 && percent < 100.0).then_some(percent)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentages_are_numbers_or_text_and_neither_nothing_nor_all() {
+        let cases = [
+            ("99.95", Some(99.95)),
+            ("99", Some(99.0)),
+            ("\"99.95%\"", Some(99.95)),
+            ("\"99.95 %\"", Some(99.95)),
+            ("0.001", Some(0.001)),
+            ("0", None),
+            ("100", None),
+            ("100.0", None),
+            ("\"100%\"", None),
+            ("\"99.95\"", None),
+            ("\"NaN%\"", None),
+            ("99.9f64", None),
+            ("true", None),
+        ];
+        for (text, expected) in cases {
+            let lit = syn::parse_str(text).expect(text);
+            assert_eq!(percentage(&lit), expected, "{text}");
+        }
+    }
 
     #[test]
     fn durations_are_text_or_seconds() {

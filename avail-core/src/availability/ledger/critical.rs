@@ -8,13 +8,14 @@ use crate::availability::moment::Moment;
 use crate::availability::timeline::ComponentState;
 
 /// Which critical components can make the system something else than up, from a given moment on:
-/// those that are not up, and those that changed after it. The others need not be looked at, however
-/// many there are.
+/// those that changed after it, and of those that are steadily down, unobserved or degraded since
+/// before, one each. The others need not be looked at, however many there are.
 #[derive(Debug, Default)]
 pub(super) struct CriticalSet {
-    not_up: BTreeSet<Arc<str>>,
-    /// Those that are down, by since when.
-    down: BTreeSet<(Moment, Arc<str>)>,
+    /// By state: those that are it, by since when.
+    steady: [BTreeSet<(Moment, Arc<str>)>; 5],
+    /// Those that were something else than up already when they joined.
+    joined_late: BTreeSet<Arc<str>>,
     by_last_change: BTreeSet<(Moment, Arc<str>)>,
     known: BTreeMap<Arc<str>, Moment>,
 }
@@ -24,30 +25,40 @@ impl CriticalSet {
     pub(super) fn update(&mut self, component: &Component) {
         let name = &component.name;
         if let Some(before) = self.known.remove(name) {
-            self.by_last_change.remove(&(before, name.clone()));
-            self.down.remove(&(before, name.clone()));
-            self.not_up.remove(name);
+            let key = (before, name.clone());
+            self.by_last_change.remove(&key);
+            for set in &mut self.steady {
+                set.remove(&key);
+            }
+            self.joined_late.remove(name);
         }
         let Some(member) = component.member.filter(|_| component.is_critical()) else { return };
         let (changed, state) = component.timeline.last();
         let last = if member.to < Moment::MAX { changed.max(member.to) } else { changed };
         self.known.insert(name.clone(), last);
         self.by_last_change.insert((last, name.clone()));
-        if state != ComponentState::Up && member.to == Moment::MAX {
-            self.not_up.insert(name.clone());
+        if member.to < Moment::MAX || state == ComponentState::Up {
+            return;
         }
-        if state == ComponentState::Down && member.to == Moment::MAX && member.from <= changed {
-            self.down.insert((last, name.clone()));
+        if member.from <= changed {
+            self.steady[state as usize].insert((last, name.clone()));
+        } else {
+            self.joined_late.insert(name.clone());
         }
     }
 
     pub(super) fn matters_since(&self, at: Moment) -> BTreeSet<&Arc<str>> {
+        let steadily = |state: ComponentState| {
+            let first = self.steady[state as usize].first().filter(|(since, _)| *since <= at);
+            first.map(|(_, name)| name)
+        };
         // One that is down since before decides alone, whatever the others are.
-        if let Some((_, name)) = self.down.first().filter(|(since, _)| *since <= at) {
+        if let Some(name) = steadily(ComponentState::Down) {
             return BTreeSet::from([name]);
         }
         let after = Moment(at.0.saturating_add(1));
         let changed = self.by_last_change.range((after, Arc::from(""))..).map(|(_, name)| name);
-        changed.chain(&self.not_up).collect()
+        let steady = [ComponentState::Unobserved, ComponentState::Degraded].map(steadily);
+        changed.chain(&self.joined_late).chain(steady.into_iter().flatten()).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::maintenance::Maintenance;
 use crate::availability::incident::Incident;
 use crate::availability::moment::Moment;
 use crate::availability::timeline::ComponentState;
@@ -27,6 +28,15 @@ pub(crate) enum Fact {
         step: IncidentStep,
         incident: Incident,
     },
+    Maintenance {
+        ended: bool,
+        maintenance: Maintenance,
+    },
+    /// It has begun, or ceased, to change too often.
+    Flapping {
+        component: Arc<str>,
+        ended: bool,
+    },
     /// Every critical check has passed for the first time.
     Started,
 }
@@ -37,6 +47,8 @@ pub(crate) enum IncidentStep {
     Reopened,
     /// It got worse.
     Raised,
+    /// It follows from another one, which was noticed later.
+    Adopted,
     Resolved,
 }
 
@@ -46,6 +58,7 @@ impl IncidentStep {
             IncidentStep::Opened => "opened",
             IncidentStep::Reopened => "reopened",
             IncidentStep::Raised => "raised",
+            IncidentStep::Adopted => "adopted",
             IncidentStep::Resolved => "resolved",
         }
     }
@@ -73,16 +86,24 @@ impl Failure {
 }
 
 /// How a check joins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CheckTerms {
     pub(crate) critical: bool,
     pub(crate) probe: Probe,
     pub(crate) schedule: Option<Schedule>,
+    pub(crate) depends_on: Arc<[Arc<str>]>,
+    pub(crate) tags: Arc<[Arc<str>]>,
 }
 
 impl CheckTerms {
     /// Known only because it was run by hand.
     pub(crate) fn by_hand() -> Self {
-        CheckTerms { critical: false, probe: Probe::None, schedule: None }
+        CheckTerms {
+            critical: false,
+            probe: Probe::None,
+            schedule: None,
+            depends_on: Arc::default(),
+            tags: Arc::default(),
+        }
     }
 }

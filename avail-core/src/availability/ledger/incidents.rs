@@ -19,6 +19,7 @@ impl Ledger {
         now: Moment,
     ) {
         let severity = if critical { Severity::Critical } else { Severity::Major };
+        let Some(since) = self.accountable_from(name, since, now) else { return };
         if self.incidents.open_of(name).is_none() {
             return self.open(name, severity, since, failure, now);
         }
@@ -28,6 +29,7 @@ impl Ledger {
             // A breaker may have opened in the middle of the streak that a threshold waited for.
             incident.start_time = incident.start_time.min(since.to_datetime());
         }
+        self.relate(name, now);
         self.tell(name, IncidentStep::Raised, now);
     }
 
@@ -39,10 +41,12 @@ impl Ledger {
         failure: Failure,
         now: Moment,
     ) {
-        let reopened = self.incidents.open(name, severity, since, now);
+        let goes_on = self.was_only_in_maintenance(name, since);
+        let reopened = self.incidents.open(name, severity, since, now, goes_on);
         if let Some(incident) = self.incidents.open_of_mut(name) {
             failure.note_in(incident);
         }
+        self.relate(name, now);
         let step = if reopened { IncidentStep::Reopened } else { IncidentStep::Opened };
         self.tell(name, step, now);
     }
@@ -84,7 +88,8 @@ impl Ledger {
             Some(timeline) if incident.has_downtime() => {
                 timeline.totals(span).of(ComponentState::Down)
             }
-            _ => span.length(),
+            Some(timeline) => span.length() - timeline.totals(span).of(ComponentState::Maintenance),
+            None => span.length(),
         };
         millis as f64 / 1000.0
     }
@@ -100,6 +105,9 @@ impl Ledger {
     ) {
         if let Some(incident) = self.incidents.open_of_mut(name) {
             incident.failures += 1;
+            return;
+        }
+        if self.accountable_from(name, at, now).is_none() {
             return;
         }
         let severity = if critical { Severity::Critical } else { Severity::Minor };

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CheckTerms, Ledger, PROCESS};
-use crate::availability::checks::CheckCounts;
+use crate::availability::checks::{CheckCounts, CheckHistory};
 use crate::availability::component::Component;
 use crate::availability::incident::{Incident, IncidentLog};
-use crate::availability::metrics::{self, AvailabilityMetrics, StateSeconds, Window};
-use crate::availability::moment::{Moment, Span};
-use crate::availability::timeline::{ComponentState, Timeline};
+use crate::availability::metrics::{self, AvailabilityMetrics, Counted, StateSeconds, Window};
+use crate::availability::moment::Moment;
+use crate::availability::timeline::ComponentState;
 
 /// What the history tells, one record at a time.
 impl Ledger {
@@ -19,10 +19,7 @@ impl Ledger {
         at: Moment,
         state: ComponentState,
     ) {
-        match component {
-            None => self.system.set_from(at, state),
-            Some(name) => self.component(name, at).timeline.set_from(at, state),
-        };
+        self.timeline_of(component, at).set_from(at, state);
     }
 
     pub(crate) fn replay_incident(&mut self, incident: Incident) {
@@ -86,21 +83,32 @@ impl Ledger {
         windows: [Window; N],
         now: Moment,
     ) -> [AvailabilityMetrics; N] {
-        let outages = metrics::outages(&self.system, now);
-        windows.map(|window| {
-            let span = window.span(self.system.origin(), now);
-            let mut checks = CheckCounts::default();
-            for component in self.components.values() {
-                checks += counts(component, window, span);
-            }
-            AvailabilityMetrics::of(&self.system, &outages, checks, span)
-        })
+        let all = self.components.values();
+        self.system_metrics_of(windows, sum(all, windows, now), now)
+    }
+
+    /// The same where it is known what was counted.
+    pub(crate) fn system_metrics_of<const N: usize>(
+        &self,
+        windows: [Window; N],
+        counted: [Counted; N],
+        now: Moment,
+    ) -> [AvailabilityMetrics; N] {
+        AvailabilityMetrics::in_windows(&self.system, windows, counted, now)
+    }
+
+    /// What was counted of components that nothing looks at any more.
+    pub(crate) fn counted_of_gone<const N: usize>(
+        &self,
+        windows: [Window; N],
+        now: Moment,
+    ) -> [Counted; N] {
+        let gone = self.components.values().filter(|component| !component.is_present());
+        sum(gone, windows, now)
     }
 
     pub(crate) fn system_percentage(&self, window: Window, now: Moment) -> Option<f64> {
-        let span = window.span(self.system.origin(), now);
-        AvailabilityMetrics::of(&self.system, &[], CheckCounts::default(), span)
-            .availability_percentage
+        metrics::percentage(self.system.totals(window.span(self.system.origin(), now)))
     }
 
     /// The system's time up to where nothing can change it any more.
@@ -118,9 +126,18 @@ impl Ledger {
         now: Moment,
     ) -> Option<[AvailabilityMetrics; N]> {
         if name == PROCESS {
-            return Some(figures(&self.process, |_, _| CheckCounts::default(), windows, now));
+            return Some(self.process_metrics(windows, now));
         }
         Some(self.figures_of(self.components.get(name)?, windows, now))
+    }
+
+    pub(super) fn process_metrics<const N: usize>(
+        &self,
+        windows: [Window; N],
+        now: Moment,
+    ) -> [AvailabilityMetrics; N] {
+        let nothing = windows.map(|_| Counted::default());
+        AvailabilityMetrics::in_windows(&self.process, windows, nothing, now)
     }
 
     pub(crate) fn figures_of<const N: usize>(
@@ -129,8 +146,8 @@ impl Ledger {
         windows: [Window; N],
         now: Moment,
     ) -> [AvailabilityMetrics; N] {
-        let checks = |window, span| counts(component, window, span);
-        figures(&component.timeline, checks, windows, now)
+        let counted = windows.map(|window| counted(component, window, now));
+        AvailabilityMetrics::in_windows(&component.timeline, windows, counted, now)
     }
 
     /// Incidents with their duration up to now, oldest first.
@@ -162,19 +179,24 @@ impl Ledger {
     }
 }
 
-fn counts(component: &Component, window: Window, span: Span) -> CheckCounts {
-    if window == Window::ALL_TIME { component.checks.all() } else { component.checks.within(span) }
+fn counted(component: &Component, window: Window, now: Moment) -> Counted {
+    let within = |history: &CheckHistory| match window {
+        Window::ALL_TIME => history.all(),
+        _ => history.within(window.span(now, now)),
+    };
+    Counted { checks: within(&component.checks), calls: within(&component.calls) }
 }
 
-fn figures<const N: usize>(
-    timeline: &Timeline,
-    checks: impl Fn(Window, Span) -> CheckCounts,
+fn sum<'a, const N: usize>(
+    components: impl Iterator<Item = &'a Component>,
     windows: [Window; N],
     now: Moment,
-) -> [AvailabilityMetrics; N] {
-    let outages = metrics::outages(timeline, now);
-    windows.map(|window| {
-        let span = window.span(timeline.origin(), now);
-        AvailabilityMetrics::of(timeline, &outages, checks(window, span), span)
-    })
+) -> [Counted; N] {
+    let mut sums = windows.map(|_| Counted::default());
+    for component in components {
+        for (sum, window) in sums.iter_mut().zip(windows) {
+            *sum += counted(component, window, now);
+        }
+    }
+    sums
 }

@@ -1,3 +1,11 @@
+mod flapping;
+mod maintenance;
+mod model;
+mod parents;
+mod properties;
+mod system;
+mod worked_example;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -27,7 +35,12 @@ fn schedule(failure_threshold: u32, success_threshold: u32) -> Schedule {
 }
 
 fn terms(critical: bool, schedule: Schedule) -> CheckTerms {
-    CheckTerms { critical, probe: Probe::Readiness, schedule: Some(schedule) }
+    CheckTerms {
+        critical,
+        probe: Probe::Readiness,
+        schedule: Some(schedule),
+        ..CheckTerms::by_hand()
+    }
 }
 
 /// A ledger that began at 0, with one critical check `db`.
@@ -112,6 +125,14 @@ fn breaker_event(
         cause,
         critical,
     }
+}
+
+fn any_status() -> impl Strategy<Value = HealthStatus> {
+    prop_oneof![
+        4 => Just(HealthStatus::Healthy),
+        1 => Just(HealthStatus::Degraded),
+        3 => Just(HealthStatus::Unhealthy),
+    ]
 }
 
 #[test]
@@ -381,155 +402,4 @@ fn seconds_are_final_only_when_no_later_run_can_change_them() {
     assert_eq!(until(&ledger, 29.0), Some(at(20.0)));
     run(&mut ledger, DB, 30.0, HealthStatus::Healthy);
     assert_eq!(until(&ledger, 31.0), Some(at(30.0)));
-}
-
-/// A plain reference: what `db` is in each second, from runs that start on whole seconds.
-fn reference(thresholds: (u32, u32), runs: &[(i64, HealthStatus)], end: i64) -> [i64; 5] {
-    let mut line = vec![ComponentState::Unobserved; end as usize];
-    let mut fill = |from: i64, state| line[from as usize..].fill(state);
-    let (mut up, mut against): (Option<bool>, Vec<i64>) = (None, Vec::new());
-    for &(started, status) in runs {
-        let good = status.is_up();
-        let level = match status {
-            HealthStatus::Degraded => ComponentState::Degraded,
-            _ => ComponentState::Up,
-        };
-        if up == Some(good) {
-            against.clear();
-            if good {
-                fill(started, level);
-            }
-            continue;
-        }
-        if up.is_none() && good {
-            against.clear();
-        }
-        against.push(started);
-        let needed = match (up, good) {
-            (None, true) => 1,
-            (_, true) => thresholds.1,
-            (_, false) => thresholds.0,
-        };
-        if against.len() as u32 >= needed {
-            fill(against[0], if good { level } else { ComponentState::Down });
-            up = Some(good);
-            against.clear();
-        }
-    }
-    ComponentState::ALL.map(|state| line.iter().filter(|second| **second == state).count() as i64)
-}
-
-fn any_status() -> impl Strategy<Value = HealthStatus> {
-    prop_oneof![
-        4 => Just(HealthStatus::Healthy),
-        1 => Just(HealthStatus::Degraded),
-        3 => Just(HealthStatus::Unhealthy),
-    ]
-}
-
-proptest! {
-    #[test]
-    fn every_second_is_counted_once_and_as_the_reference_counts_it(
-        thresholds in (1_u32..4, 1_u32..4),
-        runs in prop::collection::vec((1_i64..20, any_status()), 1..40),
-    ) {
-        let mut ledger = with_db(thresholds.0, thresholds.1);
-        let mut second = 0;
-        let timed: Vec<_> = runs.iter().map(|&(gap, status)| { second += gap; (second, status) }).collect();
-        for &(started, status) in &timed {
-            run(&mut ledger, DB, started as f64, status);
-        }
-        let end = second + 5;
-        let expected = reference(thresholds, &timed, end);
-        let db = all_time(&ledger, DB, end as f64);
-        let counted = [
-            db.uptime_seconds, db.degraded_seconds, db.downtime_seconds,
-            db.maintenance_seconds, db.unobserved_seconds,
-        ];
-        prop_assert_eq!(counted, expected.map(|seconds| seconds as f64));
-        prop_assert_eq!(counted.iter().sum::<f64>(), end as f64);
-
-        let by_incidents: f64 = incidents(&ledger, end as f64).iter().map(|i| i.duration_seconds).sum();
-        prop_assert_eq!(by_incidents, db.downtime_seconds, "incidents and downtime agree");
-        prop_assert_eq!(incidents(&ledger, end as f64).len() as u64, db.incidents);
-
-        let whole = system(&ledger, end as f64);
-        prop_assert_eq!(whole.downtime_seconds, db.downtime_seconds);
-    }
-
-    #[test]
-    fn availability_is_mtbf_over_mtbf_and_mttr_where_every_incident_lies_inside(
-        runs in prop::collection::vec((1_i64..200, any_status()), 1..40),
-    ) {
-        let mut ledger = with_db(1, 1);
-        let mut second = 0;
-        for (gap, status) in runs {
-            second += gap;
-            run(&mut ledger, DB, second as f64, status);
-        }
-        run(&mut ledger, DB, second as f64 + 10.0, HealthStatus::Healthy);
-        let db = all_time(&ledger, DB, second as f64 + 20.0);
-        if let (Some(mtbf), Some(mttr), Some(percentage)) =
-            (db.mtbf, db.mttr, db.availability_percentage)
-        {
-            prop_assert!((percentage / 100.0 - mtbf / (mtbf + mttr)).abs() < 1e-9);
-        } else {
-            prop_assert_eq!(db.downtime_seconds, 0.0);
-        }
-    }
-
-    #[test]
-    fn a_longer_window_never_has_less_of_anything(
-        runs in prop::collection::vec((1_i64..20, any_status()), 1..40),
-        cuts in prop::collection::vec(0_u64..400, 2..6),
-    ) {
-        let mut ledger = with_db(2, 1);
-        let mut second = 0;
-        for (gap, status) in runs {
-            second += gap;
-            run(&mut ledger, DB, second as f64, status);
-        }
-        let mut cuts = cuts;
-        cuts.sort_unstable();
-        let windows = cuts.iter().map(|&length| {
-            let window = Window::last(seconds(length));
-            let [metrics] = ledger.component_metrics(DB, [window], at(second as f64 + 1.0)).expect("known");
-            metrics
-        });
-        let windows: Vec<_> = windows.collect();
-        for pair in windows.windows(2) {
-            prop_assert!(pair[0].uptime_seconds <= pair[1].uptime_seconds);
-            prop_assert!(pair[0].downtime_seconds <= pair[1].downtime_seconds);
-            prop_assert!(pair[0].degraded_seconds <= pair[1].degraded_seconds);
-            prop_assert!(pair[0].incidents <= pair[1].incidents);
-        }
-    }
-
-    #[test]
-    fn the_system_is_at_each_second_the_worst_of_its_critical_components(
-        runs in prop::collection::vec((0_i64..4, 0_usize..4, any_status()), 1..120),
-    ) {
-        let names = ["a", "b", "c", "d"];
-        let mut ledger = Ledger::new(at(0.0));
-        ledger.begin(at(0.0), Duration::ZERO, None);
-        for (index, name) in names.iter().enumerate() {
-            let schedule = schedule(1 + index as u32 % 3, 1);
-            ledger.join_check(&Arc::from(*name), terms(true, schedule), at(0.0));
-        }
-        ledger.all_have_joined(at(0.0));
-        let mut second = 0;
-        for (gap, which, status) in runs {
-            second += gap;
-            run(&mut ledger, names[which], second as f64, status);
-        }
-        for second in 0..=second {
-            let now = at(second as f64);
-            let members = ledger.components.values().filter(|component| {
-                component.member.is_some_and(|member| member.contains(now))
-            });
-            let states = members.map(|component| component.timeline.at(now));
-            let worst = states.chain([ComponentState::Up]).min_by_key(|state| system_rank(*state));
-            prop_assert_eq!(Some(ledger.system.at(now)), worst, "second {}", second);
-        }
-    }
 }

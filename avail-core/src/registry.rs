@@ -263,14 +263,14 @@ impl CircuitBreakerRegistry {
         let first = *self.inner.declared.entry(name.clone()).or_insert(site).value();
         if !std::ptr::eq(first, site) && first.settings() != site.settings() {
             let (first, second) = (first.origin(), site.origin());
-            self.note(Conflict::Sites(SiteConflict { name: name.clone(), first, second }));
+            self.note(&Conflict::Sites(SiteConflict { name: name.clone(), first, second }));
         }
         let origin = first.origin();
         match self.get_or_declare(name.clone(), first.settings().config(), Some(origin)) {
             Ok(breaker) => breaker,
             Err(error) => {
                 if let ConfigError::Conflict { name, existing } = error {
-                    self.note(Conflict::ByHand { name, origin, existing });
+                    self.note(&Conflict::ByHand { name, origin, existing });
                 }
                 self.get_or_create(name)
             }
@@ -278,9 +278,9 @@ impl CircuitBreakerRegistry {
     }
 
     /// It is logged once, also where no monitor is started.
-    fn note(&self, conflict: Conflict) {
+    fn note(&self, conflict: &Conflict) {
         let mut conflicts = self.inner.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
-        if conflicts.contains(&conflict) {
+        if conflicts.contains(conflict) {
             return;
         }
         conflicts.push(conflict.clone());

@@ -5,4 +5,5 @@ mod breaker;
 mod checks;
 mod nested;
 mod registration;
+mod sent;
 mod shapes;

@@ -101,7 +101,7 @@ impl CircuitBreakerConfigBuilder {
         self
     }
 
-    /// So many successful probes close it again; 1 to 16,383. Default 2.
+    /// So many successful probes close it again; 1 to 8,191. Default 2.
     pub fn success_threshold(mut self, successes: u32) -> Self {
         self.config.success_threshold = successes;
         self
@@ -119,7 +119,7 @@ impl CircuitBreakerConfigBuilder {
         self
     }
 
-    /// How many probes may be under way at once; 1 to 16,383. Default 1.
+    /// How many probes may be under way at once; 1 to 8,191. Default 1.
     pub fn half_open_max_calls(mut self, calls: u32) -> Self {
         self.config.half_open_max_calls = calls;
         self

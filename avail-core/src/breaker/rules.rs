@@ -181,6 +181,16 @@ impl Link {
     }
 }
 
+/// One after the other: a chain that drops itself link within link needs a stack of its length.
+impl Drop for Link {
+    fn drop(&mut self) {
+        let mut next = self.next.take();
+        while let Some(mut link) = next {
+            next = link.next.take();
+        }
+    }
+}
+
 impl Windows {
     pub(crate) fn of(config: &CircuitBreakerConfig) -> Self {
         let windows = Windows::default();
@@ -259,6 +269,16 @@ mod tests {
 
     fn duties(config: CircuitBreakerConfigBuilder) -> Duties {
         Rules::new(&config.build().expect("a valid configuration")).duties()
+    }
+
+    #[test]
+    fn a_breaker_whose_window_changed_often_can_be_dropped() {
+        let windows = Windows::default();
+        for calls in 0..20_000 {
+            let config = CircuitBreakerConfig::builder().failure_rate(0.5).window(10 + calls % 2);
+            windows.set(&config.build().expect("a valid configuration"));
+        }
+        drop(windows);
     }
 
     #[test]

@@ -148,8 +148,9 @@ impl Machine {
         let cold = lock(&self.cold);
         let at = cold.since;
         let mut transition = Transition { machine: self, word: self.load(), cold, at };
-        self.windows.set(&config);
+        // The rules first: the next call looks at the window, and has to look by them.
         self.rules.set(&config);
+        self.windows.set(&config);
         transition.cold.config = config;
         transition.publish(transition.word.with_duties(!self.duties().is_none()));
     }

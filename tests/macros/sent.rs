@@ -33,6 +33,6 @@ async fn a_function_with_a_fallback_that_waits_can_be_spawned() {
     let text = String::from("a");
     let task = tokio::spawn(async move { waits(1, Cell::new(1), &text).await });
     assert_eq!(task.await.expect("it ends"), Ok(3));
-    tokio::spawn(question(1)).await.expect("it ends").unwrap_err();
+    tokio::spawn(question(1)).await.expect("it ends").expect_err("it fails");
     assert_eq!(tokio::spawn(closure(1)).await.expect("it ends"), Ok(1));
 }

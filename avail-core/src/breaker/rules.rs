@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use super::config::{CircuitBreakerConfig, RateWindow};
@@ -154,6 +154,8 @@ impl Rules {
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
     first: OnceLock<Box<Link>>,
+    /// No rule asks for rates at the moment: what the window holds is of the past.
+    paused: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -198,13 +200,16 @@ impl Windows {
         windows
     }
 
-    /// A window of another size begins empty; one of the same size goes on. Called under the lock.
+    /// A window of another size begins empty, and so does one that was not recorded in for a while;
+    /// one of the same size goes on. Called under the lock.
     pub(crate) fn set(&self, config: &CircuitBreakerConfig) {
         if !config.has_rates() {
+            self.paused.store(true, Relaxed);
             return;
         }
+        let goes_on = !self.paused.swap(false, Relaxed) || self.first.get().is_none();
         let last = self.first.get_or_init(|| Box::new(Link::new(config.window))).last();
-        if last.shape == config.window {
+        if last.shape == config.window && goes_on {
             last.window.look_again();
         } else {
             last.next.get_or_init(|| Box::new(Link::new(config.window)));

@@ -640,3 +640,21 @@ async fn times_without_end_are_times_like_any_other() {
         probe.failure();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn rates_that_are_taken_up_again_know_nothing_of_the_calls_before() {
+    let _isolated = isolated();
+    for window in [RateWindow::Calls(10), RateWindow::Time(Duration::from_secs(1_000))] {
+        let with_rates = || rates().window(window).min_calls(4);
+        let breaker = breaker(with_rates());
+        (0..3).for_each(|_| fail(&breaker));
+        let without = CircuitBreakerConfig::builder().failure_threshold(100).build();
+        breaker.reconfigure(without.expect("valid")).expect("valid");
+        (0..100).for_each(|_| succeed(&breaker));
+        breaker.reconfigure(with_rates().build().expect("valid")).expect("valid");
+        succeed(&breaker);
+        assert_eq!(breaker.state(), CircuitState::Closed, "one good call is all that it knows");
+        (0..3).for_each(|_| fail(&breaker));
+        assert_eq!(reason(&breaker), Some(OpenReason::FailureRate { failed: 3, calls: 4 }));
+    }
+}

@@ -163,16 +163,25 @@ impl IncidentLog {
         start: Moment,
         goes_on: bool,
     ) -> Option<Incident> {
-        let index = self.over.iter().rposition(|incident| &*incident.component == component)?;
+        if severity == Severity::Minor {
+            return None;
+        }
+        let index = self.last_with_downtime(component)?;
         let last = &self.over[index];
-        let recent = last.end().is_some_and(|end| start.since(end) <= millis(REOPEN_WITHIN));
-        let both_down = last.has_downtime() && severity > Severity::Minor;
-        if (recent || goes_on) && both_down { self.over.remove(index) } else { None }
+        // One that lies ahead is of a clock that has been set back since.
+        let recent = start >= last.start()
+            && last.end().is_some_and(|end| start.since(end) <= millis(REOPEN_WITHIN));
+        if recent || goes_on { self.over.remove(index) } else { None }
     }
 
-    /// When the last one of the component that is over ended.
+    /// Its breaker may have had one of its own since.
+    fn last_with_downtime(&self, component: &str) -> Option<usize> {
+        self.over.iter().rposition(|one| one.has_downtime() && &*one.component == component)
+    }
+
+    /// When the last one of the component that had down time and is over ended.
     pub(crate) fn last_end_of(&self, component: &str) -> Option<Moment> {
-        self.over.iter().rev().find(|incident| &*incident.component == component)?.end()
+        self.over[self.last_with_downtime(component)?].end()
     }
 
     /// The component's open incident.

@@ -403,3 +403,35 @@ fn seconds_are_final_only_when_no_later_run_can_change_them() {
     run(&mut ledger, DB, 30.0, HealthStatus::Healthy);
     assert_eq!(until(&ledger, 31.0), Some(at(30.0)));
 }
+
+#[test]
+fn an_incident_goes_on_within_a_minute_though_its_breaker_had_one_of_its_own_since() {
+    let mut ledger = with_db(1, 1);
+    runs(&mut ledger, DB, "+-+");
+    ledger.breaker_changed(&opened(DB, false, 1, 22.0), at(22.0));
+    let closed = breaker_event(DB, false, 2, 25.0, CircuitState::Closed, Cause::Recovered);
+    ledger.breaker_changed(&closed, at(25.0));
+    run(&mut ledger, DB, 30.0, HealthStatus::Unhealthy);
+    run(&mut ledger, DB, 40.0, HealthStatus::Healthy);
+    let listed = incidents(&ledger, 50.0);
+    let with_downtime = listed.iter().filter(|incident| incident.has_downtime()).count();
+    assert_eq!(with_downtime as u64, all_time(&ledger, DB, 50.0).incidents);
+    assert_eq!(listed[0].duration_seconds, 20.0);
+}
+
+#[test]
+fn a_failure_after_the_clock_was_set_back_is_an_incident_of_its_own() {
+    let mut ledger = with_db(1, 1);
+    for (second, status) in [(0.0, HealthStatus::Healthy), (90_000.0, HealthStatus::Unhealthy)] {
+        run(&mut ledger, DB, second, status);
+    }
+    run(&mut ledger, DB, 90_010.0, HealthStatus::Healthy);
+    ledger.begin(at(1_000.0), Duration::ZERO, Some((at(90_020.0), true)));
+    ledger.join_check(&DB.into(), terms(true, schedule(1, 1)), at(1_000.0));
+    run(&mut ledger, DB, 1_000.0, HealthStatus::Healthy);
+    run(&mut ledger, DB, 1_010.0, HealthStatus::Unhealthy);
+    run(&mut ledger, DB, 1_020.0, HealthStatus::Healthy);
+    let [incident] = &incidents(&ledger, 1_030.0)[..] else { panic!("one incident") };
+    assert_eq!(incident.start_time, at(1_010.0).to_datetime());
+    assert_eq!((incident.resolved, incident.duration_seconds), (true, 10.0));
+}

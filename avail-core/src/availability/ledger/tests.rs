@@ -420,6 +420,33 @@ fn an_incident_goes_on_within_a_minute_though_its_breaker_had_one_of_its_own_sin
 }
 
 #[test]
+fn the_incident_of_a_check_that_leaves_is_over_where_its_breaker_is_closed() {
+    let mut ledger = with_db(1, 1);
+    ledger.join_breaker(&DB.into(), false, at(0.0));
+    runs(&mut ledger, DB, "+-");
+    ledger.leave(DB, at(20.0));
+    assert_eq!(shown(&ledger), Some(HealthStatus::Healthy));
+    let [incident] = &incidents(&ledger, 100.0)[..] else { panic!("one incident") };
+    assert_eq!((incident.resolved, incident.duration_seconds), (true, 10.0));
+}
+
+#[test]
+fn what_has_left_stays_in_the_past_that_another_decides_late() {
+    let mut ledger = with_db(1, 1);
+    ledger.join_check(&"queue".into(), terms(true, schedule(1, 3)), at(0.0));
+    run(&mut ledger, "queue", 0.0, HealthStatus::Healthy);
+    runs(&mut ledger, DB, "+-");
+    run(&mut ledger, "queue", 12.0, HealthStatus::Unhealthy);
+    run(&mut ledger, "queue", 15.0, HealthStatus::Healthy);
+    run(&mut ledger, DB, 20.0, HealthStatus::Unhealthy);
+    ledger.leave(DB, at(30.0));
+    let before = system(&ledger, 30.0).downtime_seconds;
+    run(&mut ledger, "queue", 35.0, HealthStatus::Healthy);
+    run(&mut ledger, "queue", 36.0, HealthStatus::Healthy);
+    assert_eq!((before, system(&ledger, 40.0).downtime_seconds), (20.0, 20.0));
+}
+
+#[test]
 fn a_failure_after_the_clock_was_set_back_is_an_incident_of_its_own() {
     let mut ledger = with_db(1, 1);
     for (second, status) in [(0.0, HealthStatus::Healthy), (90_000.0, HealthStatus::Unhealthy)] {
@@ -434,4 +461,17 @@ fn a_failure_after_the_clock_was_set_back_is_an_incident_of_its_own() {
     let [incident] = &incidents(&ledger, 1_030.0)[..] else { panic!("one incident") };
     assert_eq!(incident.start_time, at(1_010.0).to_datetime());
     assert_eq!((incident.resolved, incident.duration_seconds), (true, 10.0));
+}
+
+#[test]
+fn a_component_that_is_critical_no_more_decides_nothing_for_the_system() {
+    let mut ledger = with_db(1, 1);
+    ledger.join_check(&"queue".into(), terms(true, schedule(1, 1)), at(0.0));
+    ledger.join_breaker(&DB.into(), false, at(0.0));
+    run(&mut ledger, "queue", 0.0, HealthStatus::Healthy);
+    runs(&mut ledger, DB, "+-");
+    ledger.leave(DB, at(20.0));
+    assert_eq!(system(&ledger, 25.0).downtime_seconds, 10.0, "from 10 to 20");
+    run(&mut ledger, "queue", 30.0, HealthStatus::Unhealthy);
+    assert_eq!(system(&ledger, 45.0).downtime_seconds, 25.0, "and from 30 on");
 }

@@ -95,10 +95,10 @@ impl Ledger {
         self.waited_for.clear();
         self.critical = CriticalSet::default();
         self.dependents = Dependents::default();
+        self.resume_maintenance(now);
         if let Some((last_sign, clean)) = before {
             self.interrupt(last_sign.min(now), now, clean);
         }
-        self.announced.begin(now);
         self.process.set_from(now, ComponentState::Up);
         self.rebuild_system(now, now);
     }

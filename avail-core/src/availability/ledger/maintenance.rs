@@ -215,17 +215,14 @@ impl Ledger {
         }
     }
 
-    /// Whether the component did not serve since its last incident, as far as its account says,
-    /// because it was in maintenance: that incident goes on.
-    pub(super) fn was_only_in_maintenance(&self, name: &Arc<str>, since: Moment) -> bool {
+    /// Whether the component did not serve since its last incident, as far as its account says, since
+    /// it was in maintenance or nobody looked: that incident goes on, as its outage does.
+    pub(super) fn has_not_served_since_the_last(&self, name: &Arc<str>, since: Moment) -> bool {
         let Some(component) = self.components.get(name) else { return false };
-        if component.maintenance.is_empty() && self.announced.of_system.is_empty() {
-            return false;
-        }
         let Some(end) = self.incidents.last_end_of(name) else { return false };
         let between = component.timeline.totals(Span::new(end, since));
         let served = between.of(ComponentState::Up) + between.of(ComponentState::Degraded);
-        served == 0 && between.of(ComponentState::Maintenance) > 0
+        served == 0 && end <= since
     }
 
     /// When an incident that is due at `since` begins: where that lies in a maintenance, at its end.

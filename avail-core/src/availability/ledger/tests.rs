@@ -475,3 +475,16 @@ fn a_component_that_is_critical_no_more_decides_nothing_for_the_system() {
     run(&mut ledger, "queue", 30.0, HealthStatus::Unhealthy);
     assert_eq!(system(&ledger, 45.0).downtime_seconds, 25.0, "and from 30 on");
 }
+
+#[test]
+fn a_check_that_comes_back_and_still_fails_is_in_the_same_incident() {
+    let mut ledger = with_db(1, 1);
+    runs(&mut ledger, DB, "+-");
+    ledger.leave(DB, at(20.0));
+    ledger.join_check(&DB.into(), terms(true, schedule(1, 1)), at(200.0));
+    run(&mut ledger, DB, 200.0, HealthStatus::Unhealthy);
+    run(&mut ledger, DB, 210.0, HealthStatus::Healthy);
+    let (db, listed) = (all_time(&ledger, DB, 220.0), incidents(&ledger, 220.0));
+    assert_eq!((db.incidents, db.mttr, listed.len()), (1, Some(20.0), 1));
+    assert_eq!(listed[0].duration_seconds, 20.0, "nobody looked in between");
+}

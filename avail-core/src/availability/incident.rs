@@ -124,6 +124,9 @@ pub(crate) struct IncidentLog {
     over: VecDeque<Incident>,
     /// The ids of all of them.
     ids: HashSet<Arc<str>>,
+    /// When the last one of each component that had down time and is over ended: there is no need
+    /// to look through thousands for it.
+    ended: HashMap<Arc<str>, Moment>,
     /// By component and severity; never decreases.
     opened: HashMap<Arc<str>, [u64; 3]>,
 }
@@ -163,16 +166,23 @@ impl IncidentLog {
         start: Moment,
         goes_on: bool,
     ) -> Option<Incident> {
-        let index = self.over.iter().rposition(|incident| &*incident.component == component)?;
-        let last = &self.over[index];
-        let recent = last.end().is_some_and(|end| start.since(end) <= millis(REOPEN_WITHIN));
-        let both_down = last.has_downtime() && severity > Severity::Minor;
-        if (recent || goes_on) && both_down { self.over.remove(index) } else { None }
+        if severity == Severity::Minor {
+            return None;
+        }
+        let end = self.last_end_of(component)?;
+        if !goes_on && start.since(end) > millis(REOPEN_WITHIN) {
+            return None;
+        }
+        // Its breaker may have had one of its own since.
+        let is_it = |one: &Incident| one.has_downtime() && &*one.component == component;
+        let index = self.over.iter().rposition(is_it)?;
+        // One that lies ahead is of a clock that has been set back since.
+        if goes_on || start >= self.over[index].start() { self.over.remove(index) } else { None }
     }
 
-    /// When the last one of the component that is over ended.
+    /// When the last one of the component that had down time and is over ended.
     pub(crate) fn last_end_of(&self, component: &str) -> Option<Moment> {
-        self.over.iter().rev().find(|incident| &*incident.component == component)?.end()
+        self.ended.get(component).copied()
     }
 
     /// The component's open incident.
@@ -216,6 +226,9 @@ impl IncidentLog {
             && let Some(oldest) = self.over.pop_front()
         {
             self.ids.remove(&oldest.id);
+        }
+        if let Some(end) = incident.end().filter(|_| incident.has_downtime()) {
+            self.ended.insert(incident.component.clone(), end);
         }
         self.over.push_back(incident);
     }

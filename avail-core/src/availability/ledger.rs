@@ -95,10 +95,10 @@ impl Ledger {
         self.waited_for.clear();
         self.critical = CriticalSet::default();
         self.dependents = Dependents::default();
+        self.resume_maintenance(now);
         if let Some((last_sign, clean)) = before {
             self.interrupt(last_sign.min(now), now, clean);
         }
-        self.announced.begin(now);
         self.process.set_from(now, ComponentState::Up);
         self.rebuild_system(now, now);
     }
@@ -183,9 +183,19 @@ impl Ledger {
     /// Nothing checks it any more; what it was stays.
     pub(crate) fn leave(&mut self, name: &str, now: Moment) {
         let Some(component) = self.components.get_mut(name) else { return };
-        if let Some(check) = component.check.take() {
-            self.dependents.leave(name, &check.depends_on);
+        let Some(depends_on) = component.check.as_ref().map(|check| check.depends_on.clone())
+        else {
+            return;
+        };
+        if !component.breaker.as_ref().is_some_and(|breaker| breaker.critical)
+            && let Some(member) = &mut component.member
+        {
+            member.to = now;
         }
+        // While its check still says that it was critical.
+        self.critical.update(component);
+        component.check = None;
+        self.dependents.leave(name, &depends_on);
         component.last_run = None;
         if component.breaker.is_none() {
             component.flapping = Flapping::default();
@@ -195,16 +205,16 @@ impl Ledger {
                 at: now,
                 state: ComponentState::Unobserved,
             });
-            if let Some(member) = &mut component.member {
-                member.to = now;
-            }
-            self.critical.update(component);
             self.resolve(name, now);
-            self.rebuild_system(now, now);
         } else {
             let name = component.name.clone();
+            let is_closed = component.breaker.as_ref().is_some_and(BreakerSide::is_closed);
             self.rebuild(&name, now, now);
+            if is_closed {
+                self.resolve(&name, now);
+            }
         }
+        self.rebuild_system(now, now);
         self.waited_for.remove(name);
         self.see_whether_started();
     }

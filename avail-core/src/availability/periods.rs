@@ -34,6 +34,11 @@ impl Periods {
         }
     }
 
+    /// Those that begin later are forgotten.
+    pub(crate) fn forget_after(&mut self, at: Moment) {
+        self.0.retain(|period| period.from <= at);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

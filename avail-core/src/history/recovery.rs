@@ -259,7 +259,7 @@ impl Past {
                 ledger.replay_state(component.as_ref(), at, state);
             }
             Record::Incident { incident } => ledger.replay_incident(incident),
-            Record::Maintenance { maintenance } => ledger.replay_maintenance(maintenance),
+            Record::Maintenance { maintenance } => ledger.replay_maintenance(maintenance, line.ts),
             Record::Checks { counts } => {
                 for (name, counts) in counts {
                     ledger.replay_checks(&name, line.ts, counts);

@@ -41,7 +41,7 @@ impl Ledger {
         failure: Failure,
         now: Moment,
     ) {
-        let goes_on = self.was_only_in_maintenance(name, since);
+        let goes_on = self.has_not_served_since_the_last(name, since);
         let reopened = self.incidents.open(name, severity, since, now, goes_on);
         if let Some(incident) = self.incidents.open_of_mut(name) {
             failure.note_in(incident);

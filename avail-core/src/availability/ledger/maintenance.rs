@@ -58,11 +58,6 @@ impl Announced {
     pub(super) fn is_due(&self, now: Moment) -> bool {
         self.under_way.values().any(|one| one.end() <= now)
     }
-
-    /// A process begins: what has ended while there was none is over.
-    pub(super) fn begin(&mut self, now: Moment) {
-        self.under_way.retain(|_, one| one.end() > now);
-    }
 }
 
 impl Ledger {
@@ -91,7 +86,7 @@ impl Ledger {
             component: key,
             reason,
         };
-        self.replay_maintenance(maintenance.clone());
+        self.note_maintenance(maintenance.clone());
         self.rebuild_affected(component, now, now);
         self.facts.push(Fact::Maintenance { ended: false, maintenance: maintenance.clone() });
         maintenance
@@ -122,8 +117,32 @@ impl Ledger {
         }
     }
 
-    /// What the history tells, and what is true from now on.
-    pub(crate) fn replay_maintenance(&mut self, maintenance: Maintenance) {
+    /// A process begins: what has ended while there was none is over. Nothing that lies ahead is
+    /// believed but the announced ends: the clock was wrong then, and has been set back.
+    pub(super) fn resume_maintenance(&mut self, now: Moment) {
+        let Announced { under_way, of_system } = &mut self.announced;
+        under_way.retain(|_, one| one.end() > now && Moment::from(one.start_time) <= now);
+        let of_components = self.components.iter_mut();
+        let of_components = of_components.map(|(name, one)| (Some(name), &mut one.maintenance));
+        for (whose, periods) in of_components.chain([(None, of_system)]) {
+            periods.forget_after(now);
+            if !under_way.contains_key(&whose.cloned()) {
+                periods.end(now);
+            }
+        }
+    }
+
+    /// What the history told at `told_at`.
+    pub(crate) fn replay_maintenance(&mut self, maintenance: Maintenance, told_at: Moment) {
+        let (whose, is_over) = (maintenance.component.clone(), maintenance.end() <= told_at);
+        self.note_maintenance(maintenance);
+        if is_over {
+            self.announced.under_way.remove(&whose);
+        }
+    }
+
+    /// It is under way, in place of what was said of it before.
+    fn note_maintenance(&mut self, maintenance: Maintenance) {
         let (from, until) = (Moment::from(maintenance.start_time), maintenance.end());
         self.periods_of(maintenance.component.as_ref(), from).set(from, until);
         self.restore_maintenance(maintenance);
@@ -196,17 +215,14 @@ impl Ledger {
         }
     }
 
-    /// Whether the component did not serve since its last incident, as far as its account says,
-    /// because it was in maintenance: that incident goes on.
-    pub(super) fn was_only_in_maintenance(&self, name: &Arc<str>, since: Moment) -> bool {
+    /// Whether the component did not serve since its last incident, as far as its account says, since
+    /// it was in maintenance or nobody looked: that incident goes on, as its outage does.
+    pub(super) fn has_not_served_since_the_last(&self, name: &Arc<str>, since: Moment) -> bool {
         let Some(component) = self.components.get(name) else { return false };
-        if component.maintenance.is_empty() && self.announced.of_system.is_empty() {
-            return false;
-        }
         let Some(end) = self.incidents.last_end_of(name) else { return false };
         let between = component.timeline.totals(Span::new(end, since));
         let served = between.of(ComponentState::Up) + between.of(ComponentState::Degraded);
-        served == 0 && between.of(ComponentState::Maintenance) > 0
+        served == 0 && end <= since
     }
 
     /// When an incident that is due at `since` begins: where that lies in a maintenance, at its end.

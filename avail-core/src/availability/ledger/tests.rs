@@ -403,3 +403,88 @@ fn seconds_are_final_only_when_no_later_run_can_change_them() {
     run(&mut ledger, DB, 30.0, HealthStatus::Healthy);
     assert_eq!(until(&ledger, 31.0), Some(at(30.0)));
 }
+
+#[test]
+fn an_incident_goes_on_within_a_minute_though_its_breaker_had_one_of_its_own_since() {
+    let mut ledger = with_db(1, 1);
+    runs(&mut ledger, DB, "+-+");
+    ledger.breaker_changed(&opened(DB, false, 1, 22.0), at(22.0));
+    let closed = breaker_event(DB, false, 2, 25.0, CircuitState::Closed, Cause::Recovered);
+    ledger.breaker_changed(&closed, at(25.0));
+    run(&mut ledger, DB, 30.0, HealthStatus::Unhealthy);
+    run(&mut ledger, DB, 40.0, HealthStatus::Healthy);
+    let listed = incidents(&ledger, 50.0);
+    let with_downtime = listed.iter().filter(|incident| incident.has_downtime()).count();
+    assert_eq!(with_downtime as u64, all_time(&ledger, DB, 50.0).incidents);
+    assert_eq!(listed[0].duration_seconds, 20.0);
+}
+
+#[test]
+fn the_incident_of_a_check_that_leaves_is_over_where_its_breaker_is_closed() {
+    let mut ledger = with_db(1, 1);
+    ledger.join_breaker(&DB.into(), false, at(0.0));
+    runs(&mut ledger, DB, "+-");
+    ledger.leave(DB, at(20.0));
+    assert_eq!(shown(&ledger), Some(HealthStatus::Healthy));
+    let [incident] = &incidents(&ledger, 100.0)[..] else { panic!("one incident") };
+    assert_eq!((incident.resolved, incident.duration_seconds), (true, 10.0));
+}
+
+#[test]
+fn what_has_left_stays_in_the_past_that_another_decides_late() {
+    let mut ledger = with_db(1, 1);
+    ledger.join_check(&"queue".into(), terms(true, schedule(1, 3)), at(0.0));
+    run(&mut ledger, "queue", 0.0, HealthStatus::Healthy);
+    runs(&mut ledger, DB, "+-");
+    run(&mut ledger, "queue", 12.0, HealthStatus::Unhealthy);
+    run(&mut ledger, "queue", 15.0, HealthStatus::Healthy);
+    run(&mut ledger, DB, 20.0, HealthStatus::Unhealthy);
+    ledger.leave(DB, at(30.0));
+    let before = system(&ledger, 30.0).downtime_seconds;
+    run(&mut ledger, "queue", 35.0, HealthStatus::Healthy);
+    run(&mut ledger, "queue", 36.0, HealthStatus::Healthy);
+    assert_eq!((before, system(&ledger, 40.0).downtime_seconds), (20.0, 20.0));
+}
+
+#[test]
+fn a_failure_after_the_clock_was_set_back_is_an_incident_of_its_own() {
+    let mut ledger = with_db(1, 1);
+    for (second, status) in [(0.0, HealthStatus::Healthy), (90_000.0, HealthStatus::Unhealthy)] {
+        run(&mut ledger, DB, second, status);
+    }
+    run(&mut ledger, DB, 90_010.0, HealthStatus::Healthy);
+    ledger.begin(at(1_000.0), Duration::ZERO, Some((at(90_020.0), true)));
+    ledger.join_check(&DB.into(), terms(true, schedule(1, 1)), at(1_000.0));
+    run(&mut ledger, DB, 1_000.0, HealthStatus::Healthy);
+    run(&mut ledger, DB, 1_010.0, HealthStatus::Unhealthy);
+    run(&mut ledger, DB, 1_020.0, HealthStatus::Healthy);
+    let [incident] = &incidents(&ledger, 1_030.0)[..] else { panic!("one incident") };
+    assert_eq!(incident.start_time, at(1_010.0).to_datetime());
+    assert_eq!((incident.resolved, incident.duration_seconds), (true, 10.0));
+}
+
+#[test]
+fn a_component_that_is_critical_no_more_decides_nothing_for_the_system() {
+    let mut ledger = with_db(1, 1);
+    ledger.join_check(&"queue".into(), terms(true, schedule(1, 1)), at(0.0));
+    ledger.join_breaker(&DB.into(), false, at(0.0));
+    run(&mut ledger, "queue", 0.0, HealthStatus::Healthy);
+    runs(&mut ledger, DB, "+-");
+    ledger.leave(DB, at(20.0));
+    assert_eq!(system(&ledger, 25.0).downtime_seconds, 10.0, "from 10 to 20");
+    run(&mut ledger, "queue", 30.0, HealthStatus::Unhealthy);
+    assert_eq!(system(&ledger, 45.0).downtime_seconds, 25.0, "and from 30 on");
+}
+
+#[test]
+fn a_check_that_comes_back_and_still_fails_is_in_the_same_incident() {
+    let mut ledger = with_db(1, 1);
+    runs(&mut ledger, DB, "+-");
+    ledger.leave(DB, at(20.0));
+    ledger.join_check(&DB.into(), terms(true, schedule(1, 1)), at(200.0));
+    run(&mut ledger, DB, 200.0, HealthStatus::Unhealthy);
+    run(&mut ledger, DB, 210.0, HealthStatus::Healthy);
+    let (db, listed) = (all_time(&ledger, DB, 220.0), incidents(&ledger, 220.0));
+    assert_eq!((db.incidents, db.mttr, listed.len()), (1, Some(20.0), 1));
+    assert_eq!(listed[0].duration_seconds, 20.0, "nobody looked in between");
+}

@@ -312,3 +312,45 @@ proptest! {
         prop_assert!((by_incidents - db.downtime_seconds).abs() < 1e-6);
     }
 }
+
+#[test]
+fn one_of_a_clock_that_was_set_back_hides_none_that_is_announced_since() {
+    for whole_system in [false, true] {
+        let whose = (!whole_system).then_some(DB);
+        let mut ledger = with_db(1, 1);
+        looks(&mut ledger, &[(0, 10, true)]);
+        begin(&mut ledger, whose, 90_000.0, 90_100.0);
+        ledger.end_maintenance(whose.map(Arc::from).as_ref(), at(90_050.0));
+        ledger.begin(at(1_000.0), Duration::ZERO, Some((at(90_060.0), true)));
+        ledger.join_check(&DB.into(), terms(true, schedule(1, 1)), at(1_000.0));
+        looks(&mut ledger, &[(1_000, 1_010, true)]);
+        begin(&mut ledger, whose, 1_010.0, 1_060.0);
+        looks(&mut ledger, &[(1_010, 1_050, false), (1_050, 1_100, true)]);
+        let db = all_time(&ledger, DB, 1_100.0);
+        assert_eq!((db.maintenance_seconds, db.downtime_seconds), (50.0, 0.0), "{whose:?}");
+    }
+}
+
+#[test]
+fn one_that_was_ended_before_stays_over_when_the_clock_has_been_set_back() {
+    for (announced, restart) in [(90_000.0, 1_000.0), (900.0, 1_000.0)] {
+        let mut ledger = Ledger::new(at(0.0));
+        ledger.begin(at(0.0), Duration::ZERO, None);
+        for (end, told_at) in [(99_000.0, announced), (90_050.0, 90_050.0)] {
+            let maintenance = Maintenance {
+                component: Some(DB.into()),
+                start_time: at(announced).to_datetime(),
+                end_time: at(end).to_datetime(),
+                reason: "disk".into(),
+            };
+            ledger.replay_maintenance(maintenance, at(told_at));
+        }
+        ledger.begin(at(restart), Duration::ZERO, Some((at(90_060.0), true)));
+        assert_eq!(ledger.maintenance().count(), 0);
+        ledger.join_check(&DB.into(), terms(true, schedule(1, 1)), at(restart));
+        looks(&mut ledger, &[(1_000, 1_100, true)]);
+        let window = [Window::last(seconds(100))];
+        let [db] = ledger.component_metrics(DB, window, at(1_100.0)).expect("it is known");
+        assert_eq!(seconds_of(&db), [100.0, 0.0, 0.0, 0.0, 0.0], "announced at {announced}");
+    }
+}

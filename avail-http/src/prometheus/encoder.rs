@@ -10,7 +10,7 @@ use super::Form;
 
 /// What a family's values mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Goes up and down.
     Gauge,
     /// Only grows; its samples end in `_total`.
@@ -22,7 +22,7 @@ pub(super) enum Kind {
 }
 
 /// A label's name and its value.
-pub(super) type Label<'a> = (&'static str, &'a str);
+pub(crate) type Label<'a> = (&'static str, &'a str);
 
 /// Writes families one after the other: each is begun once, and its samples follow at once.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ fn escape(value: &str, text: &mut String) {
 
 /// A value: a whole number stays one.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Whole(u64),
     Float(f64),
 }

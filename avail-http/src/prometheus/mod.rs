@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `families` | which metrics there are, and what they say |
 //! | `encoder` | the two text forms |
+//! | `sink` | what both of them, and any other way out, take figures by |
 
 mod encoder;
 mod families;
+mod sink;
 
 use avail_core::{AvailabilityMonitor, Snapshot};
 

@@ -21,6 +21,17 @@ pub(crate) enum Kind {
     Info,
 }
 
+impl Kind {
+    /// What a sample's name has behind that of its family.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            Kind::Gauge | Kind::Histogram => "",
+        }
+    }
+}
+
 /// A label's name and its value.
 pub(crate) type Label<'a> = (&'static str, &'a str);
 
@@ -54,12 +65,7 @@ impl Encoder {
 
     /// A sample of the family, by its kind: `_total` and `_info` are put to its name.
     pub(super) fn sample(&mut self, labels: &[Label<'_>], value: impl Into<Number>) {
-        let suffix = match self.family.kind {
-            Kind::Counter => "_total",
-            Kind::Info => "_info",
-            Kind::Gauge | Kind::Histogram => "",
-        };
-        self.line(suffix, labels, None, value.into());
+        self.line(self.family.kind.suffix(), labels, None, value.into());
     }
 
     /// A histogram: upper bounds with how many lie up to each, how many there are, and their sum.

@@ -104,9 +104,10 @@
 //! | `macros` | the attributes [`circuit_breaker`](macro@crate::circuit_breaker) and [`health_check`](macro@crate::health_check) | yes |
 //! | `http` | the endpoints and their server | no |
 //! | `axum` | the endpoints as a router for axum | no |
+//! | `metrics` | the figures of `/metrics` through the `metrics` facade | no |
 //! | `test-util` | a registry and a clock of its own for each test | no |
 //! | `tower` | a circuit breaker as a tower layer | no |
-//! | `full` | `macros`, `http`, `axum` and `tower` | no |
+//! | `full` | `macros`, `http`, `axum`, `metrics` and `tower` | no |
 //!
 //! # Known limits
 //!

@@ -12,6 +12,7 @@
 //! | serve from axum, hyper or anything that takes a tower service | [`service()`] |
 //! | merge the routes into an axum application | `router()` (cargo feature `axum`) |
 //! | answer in another framework | [`HealthEndpoints`], [`prometheus::render`] |
+//! | export the figures by the `metrics` facade | `bridge` (cargo feature `metrics`) |
 //!
 //! ```no_run
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,6 +28,8 @@
 
 mod accept;
 pub mod body;
+#[cfg(feature = "metrics")]
+pub mod bridge;
 mod endpoints;
 pub mod prometheus;
 mod query;

@@ -10,7 +10,7 @@ use super::Form;
 
 /// What a family's values mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Goes up and down.
     Gauge,
     /// Only grows; its samples end in `_total`.
@@ -21,8 +21,19 @@ pub(super) enum Kind {
     Info,
 }
 
+impl Kind {
+    /// What a sample's name has behind that of its family.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            Kind::Gauge | Kind::Histogram => "",
+        }
+    }
+}
+
 /// A label's name and its value.
-pub(super) type Label<'a> = (&'static str, &'a str);
+pub(crate) type Label<'a> = (&'static str, &'a str);
 
 /// Writes families one after the other: each is begun once, and its samples follow at once.
 #[derive(Debug)]
@@ -54,12 +65,7 @@ impl Encoder {
 
     /// A sample of the family, by its kind: `_total` and `_info` are put to its name.
     pub(super) fn sample(&mut self, labels: &[Label<'_>], value: impl Into<Number>) {
-        let suffix = match self.family.kind {
-            Kind::Counter => "_total",
-            Kind::Info => "_info",
-            Kind::Gauge | Kind::Histogram => "",
-        };
-        self.line(suffix, labels, None, value.into());
+        self.line(self.family.kind.suffix(), labels, None, value.into());
     }
 
     /// A histogram: upper bounds with how many lie up to each, how many there are, and their sum.
@@ -145,7 +151,7 @@ fn escape(value: &str, text: &mut String) {
 
 /// A value: a whole number stays one.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Whole(u64),
     Float(f64),
 }

@@ -3,12 +3,13 @@
 use avail_core::{CircuitState, HealthStatus, Mode, Snapshot, Window};
 
 use super::encoder::Kind::{Counter, Gauge, Histogram, Info};
-use super::encoder::{Encoder, Number};
+use super::encoder::Number;
+use super::sink::Sink;
 
 /// The label of what is no component, but all of them.
 const SYSTEM: &str = "";
 
-pub(super) fn write(snapshot: &Snapshot, to: &mut Encoder) {
+pub(crate) fn write(snapshot: &Snapshot, to: &mut impl Sink) {
     states(snapshot, to);
     checks(snapshot, to);
     availability(snapshot, to);
@@ -19,7 +20,7 @@ pub(super) fn write(snapshot: &Snapshot, to: &mut Encoder) {
     history(snapshot, to);
 }
 
-fn states(snapshot: &Snapshot, to: &mut Encoder) {
+fn states(snapshot: &Snapshot, to: &mut impl Sink) {
     to.family(
         "avail_component_up",
         Gauge,
@@ -67,7 +68,7 @@ fn states(snapshot: &Snapshot, to: &mut Encoder) {
     }
 }
 
-fn checks(snapshot: &Snapshot, to: &mut Encoder) {
+fn checks(snapshot: &Snapshot, to: &mut impl Sink) {
     to.family("avail_check_runs", Counter, "Completed runs of the check, by how they ended.");
     for one in &snapshot.components {
         for (result, runs) in one.runs.by_result() {
@@ -92,7 +93,7 @@ fn checks(snapshot: &Snapshot, to: &mut Encoder) {
     }
 }
 
-fn availability(snapshot: &Snapshot, to: &mut Encoder) {
+fn availability(snapshot: &Snapshot, to: &mut impl Sink) {
     let figures = || {
         let components = snapshot.components.iter().map(|one| (&*one.name, &one.availability));
         let all = [(SYSTEM, &snapshot.availability)].into_iter().chain(components);
@@ -134,7 +135,7 @@ fn availability(snapshot: &Snapshot, to: &mut Encoder) {
 
 /// The system, and the components whose checks declare an objective: the others would only repeat
 /// the target.
-fn objectives(snapshot: &Snapshot, to: &mut Encoder) {
+fn objectives(snapshot: &Snapshot, to: &mut impl Sink) {
     let all = || {
         let components = snapshot.components.iter().map(|one| (&*one.name, &one.slo));
         [(SYSTEM, &snapshot.slo)].into_iter().chain(components.filter(|(_, slo)| slo.declared))
@@ -177,7 +178,7 @@ fn objectives(snapshot: &Snapshot, to: &mut Encoder) {
 const WINDOWS: [&str; 4] = ["24h", "7d", "30d", "all_time"];
 const _: () = assert!(WINDOWS.len() == Window::ALL.len());
 
-fn incidents(snapshot: &Snapshot, to: &mut Encoder) {
+fn incidents(snapshot: &Snapshot, to: &mut impl Sink) {
     to.family("avail_incidents", Counter, "Incidents that began, or became so severe.");
     for one in &snapshot.components {
         for (severity, incidents) in one.incidents.by_severity() {
@@ -190,7 +191,7 @@ fn incidents(snapshot: &Snapshot, to: &mut Encoder) {
     }
 }
 
-fn breakers(snapshot: &Snapshot, to: &mut Encoder) {
+fn breakers(snapshot: &Snapshot, to: &mut impl Sink) {
     to.family("avail_circuit_breaker_state", Gauge, "1 for the state that calls meet, else 0.");
     for breaker in &snapshot.breakers {
         for state in CircuitState::ALL {
@@ -224,14 +225,14 @@ fn breakers(snapshot: &Snapshot, to: &mut Encoder) {
     }
 }
 
-fn probes(snapshot: &Snapshot, to: &mut Encoder) {
+fn probes(snapshot: &Snapshot, to: &mut impl Sink) {
     let status = &snapshot.status;
     single(to, "avail_ready", "1 if /readiness says so, else 0.", status.ready);
     single(to, "avail_live", "1 if /liveness says so, else 0.", status.alive);
     single(to, "avail_draining", "1 while no new work is taken, else 0.", status.draining);
 }
 
-fn history(snapshot: &Snapshot, to: &mut Encoder) {
+fn history(snapshot: &Snapshot, to: &mut impl Sink) {
     let history = &snapshot.history;
     let counters = [
         (
@@ -258,7 +259,7 @@ fn history(snapshot: &Snapshot, to: &mut Encoder) {
     to.sample(&[("version", env!("CARGO_PKG_VERSION"))], true);
 }
 
-fn single(to: &mut Encoder, name: &'static str, help: &'static str, value: impl Into<Number>) {
+fn single(to: &mut impl Sink, name: &'static str, help: &'static str, value: impl Into<Number>) {
     to.family(name, Gauge, help);
     to.sample(&[], value);
 }

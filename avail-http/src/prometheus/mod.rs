@@ -4,13 +4,21 @@
 //! |---|---|
 //! | `families` | which metrics there are, and what they say |
 //! | `encoder` | the two text forms |
+//! | `sink` | what both of them, and any other way out, take figures by |
 
 mod encoder;
 mod families;
+mod sink;
 
 use avail_core::{AvailabilityMonitor, Snapshot};
 
 use self::encoder::Encoder;
+#[cfg(feature = "metrics")]
+pub(crate) use self::encoder::{Kind, Label, Number};
+#[cfg(feature = "metrics")]
+pub(crate) use self::families::write as write_families;
+#[cfg(feature = "metrics")]
+pub(crate) use self::sink::Sink;
 
 /// The two text forms that Prometheus reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

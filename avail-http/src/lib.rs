@@ -26,8 +26,10 @@
 //! ```
 
 mod accept;
+mod answer;
 pub mod body;
 mod endpoints;
+mod kept;
 pub mod prometheus;
 mod query;
 mod respond;

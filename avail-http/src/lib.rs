@@ -32,6 +32,7 @@ mod endpoints;
 mod kept;
 pub mod prometheus;
 mod query;
+mod quote;
 mod respond;
 mod route;
 #[cfg(feature = "axum")]

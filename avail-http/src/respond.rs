@@ -15,7 +15,8 @@ use crate::answer::Answer;
 use crate::body::{ComponentBody, HealthBody, LivenessBody, ReadinessBody, StartupBody};
 use crate::kept::Probe;
 use crate::prometheus::{self, Form};
-use crate::query::IncidentQuery;
+use crate::query::{IncidentQuery, QueryError};
+use crate::quote::Quoted;
 use crate::route::{PATHS, Route};
 use crate::security::{Caller, Sight};
 use crate::verbose::{self, TextQuery};
@@ -96,8 +97,11 @@ impl Asked<'_> {
 
     fn probe(&self, probe: Probe, endpoints: &HealthEndpoints, caller: Caller) -> Answer {
         match TextQuery::parse(self.query) {
-            Some(query) => in_words(probe, &endpoints.status(), endpoints.sight(caller), &query),
-            None => endpoints.kept().answer(probe, endpoints.monitor(), || {
+            Err(error) => bad_query(&error),
+            Ok(Some(query)) => {
+                in_words(probe, &endpoints.status(), endpoints.sight(caller), &query)
+            }
+            Ok(None) => endpoints.kept().answer(probe, endpoints.monitor(), || {
                 let status = endpoints.status();
                 in_json(probe, &status).or_retry_if(may_pass_soon(probe, &status))
             }),
@@ -107,10 +111,7 @@ impl Asked<'_> {
     fn incidents(&self, endpoints: &HealthEndpoints, caller: Caller) -> Answer {
         let query = match IncidentQuery::parse(self.query) {
             Ok(query) => query,
-            Err(error) => {
-                let body = json!({ "error": error.to_string() });
-                return Answer::json(StatusCode::BAD_REQUEST, &body);
-            }
+            Err(error) => return bad_query(&error),
         };
         match &query.component {
             Some(name) if !endpoints.knows(name) => no_component(name, &endpoints.status()),
@@ -131,6 +132,10 @@ impl Asked<'_> {
 
 fn passed(passes: bool) -> StatusCode {
     if passes { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+fn bad_query(error: &QueryError) -> Answer {
+    Answer::json(StatusCode::BAD_REQUEST, &json!({ "error": error.to_string() }))
 }
 
 fn in_json(probe: Probe, status: &SystemStatus) -> Answer {
@@ -167,7 +172,7 @@ fn component(endpoints: &HealthEndpoints, name: &str, caller: Caller) -> Answer 
 fn no_component(name: &str, status: &SystemStatus) -> Answer {
     let components: Vec<Arc<str>> =
         status.components.iter().map(|component| component.name.clone()).collect();
-    let error = format!("there is no component `{name}`");
+    let error = format!("there is no component {}", Quoted(name));
     Answer::json(StatusCode::NOT_FOUND, &json!({ "error": error, "components": components }))
 }
 

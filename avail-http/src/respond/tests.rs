@@ -685,15 +685,36 @@ async fn a_bad_filter_is_refused_with_what_is_allowed() {
     let _isolated = isolated();
     let service = Service::started().await;
     for (query, allowed) in [
-        ("status=closed", "`open` or `resolved`"),
-        ("since=yesterday", "RFC 3339"),
-        ("limit=many", "a whole number of at least 1"),
+        ("incidents?status=closed", "`open` or `resolved`"),
+        ("incidents?since=yesterday", "RFC 3339"),
+        ("incidents?limit=many", "a whole number of at least 1"),
+        ("incidents?limit=1&limit=2", "`limit` is there more than once"),
+        ("readyz?verbose&exclude=a&verbose", "`verbose` is there more than once"),
     ] {
-        let response = service.get(&format!("/incidents?{query}"));
+        let response = service.get(&format!("/{query}"));
         assert_eq!(response.status(), 400, "{query}");
         let body: Value = serde_json::from_slice(response.body()).expect("JSON");
         assert!(body["error"].as_str().is_some_and(|e| e.contains(allowed)), "{query}: {body}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_sent_is_never_said_back_as_it_came() {
+    let _isolated = isolated();
+    let service = Service::started().await;
+    for path in [
+        "/incidents?status=%3Cscript%3E%22",
+        "/incidents?component=%3Cscript%3E%22",
+        "/incidents?limit=%3Cscript%3E",
+        "/health/%3Cscript%3E%22",
+    ] {
+        let response = service.get(path);
+        assert!(response.status().is_client_error(), "{path}");
+        assert!(text(&response).contains("script"), "{path}: {}", text(&response));
+        assert!(!text(&response).contains(['<', '>']), "{path}: {}", text(&response));
+    }
+    let long = format!("/incidents?since={}", "x".repeat(4_000));
+    assert!(service.get(&long).body().len() < 300);
 }
 
 #[tokio::test(start_paused = true)]

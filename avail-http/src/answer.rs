@@ -5,6 +5,8 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 
+use crate::gzip::gzip;
+
 const JSON: &str = "application/json";
 /// What a client that meets a process which starts or ends is told to wait, in seconds.
 const RETRY_AFTER: &str = "5";
@@ -50,6 +52,15 @@ impl Answer {
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
+    }
+
+    /// The same in gzip, where that is worth it.
+    pub(crate) fn packed(mut self) -> Self {
+        let Some(packed) = gzip(&self.body) else { return self };
+        self.body = packed.into();
+        let length = HeaderValue::from(self.body.len());
+        self.with(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))
+            .with(header::CONTENT_LENGTH, length)
     }
 
     /// Where it is a refusal and `soon` holds, it says when to come again.

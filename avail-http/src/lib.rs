@@ -29,6 +29,7 @@ mod accept;
 mod answer;
 pub mod body;
 mod endpoints;
+mod gzip;
 mod kept;
 pub mod prometheus;
 mod query;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use avail_core::SystemStatus;
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use crate::HealthEndpoints;
-use crate::accept::Format;
+use crate::accept::{Format, takes_gzip};
 use crate::answer::Answer;
 use crate::body::{ComponentBody, HealthBody, LivenessBody, ReadinessBody, StartupBody};
 use crate::kept::Probe;
@@ -84,13 +84,14 @@ impl Asked<'_> {
         match route {
             Route::Probe(probe) => self.probe(probe, endpoints, caller),
             Route::Component(name) => component(endpoints, &name, caller),
-            Route::Metrics => match Format::of(&self.accept()) {
+            Route::Metrics => self.negotiated(match Format::of(&self.list(header::ACCEPT)) {
                 Format::Json => Answer::json(StatusCode::OK, &endpoints.metrics_for(caller)),
                 Format::Prometheus(form) => exposition(endpoints, form),
+            }),
+            Route::Prometheus => {
+                let form = Format::text_form(&self.list(header::ACCEPT));
+                self.negotiated(exposition(endpoints, form))
             }
-            .with(header::VARY, HeaderValue::from_static("accept")),
-            Route::Prometheus => exposition(endpoints, Format::text_form(&self.accept()))
-                .with(header::VARY, HeaderValue::from_static("accept")),
             Route::Incidents => self.incidents(endpoints, caller),
         }
     }
@@ -124,8 +125,16 @@ impl Asked<'_> {
         endpoints.caller(authorization.map(HeaderValue::as_bytes))
     }
 
-    fn accept(&self) -> String {
-        let values = self.headers.get_all(header::ACCEPT).iter();
+    /// An answer that depends on what the client takes.
+    fn negotiated(&self, answer: Answer) -> Answer {
+        let packs = takes_gzip(&self.list(header::ACCEPT_ENCODING));
+        let answer = if packs { answer.packed() } else { answer };
+        answer.with(header::VARY, HeaderValue::from_static("accept, accept-encoding"))
+    }
+
+    /// A header that is a list: several lines of it are one.
+    fn list(&self, name: HeaderName) -> String {
+        let values = self.headers.get_all(name).iter();
         values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
     }
 }

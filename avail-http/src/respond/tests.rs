@@ -753,10 +753,45 @@ async fn the_client_decides_what_metrics_are_written_in() {
     ] {
         let response = service.ask("GET", path, &[("accept", accept)]);
         assert_eq!(response.headers()["content-type"], expected, "{path} for {accept}");
-        assert_eq!(response.headers()["vary"], "accept", "{path} for {accept}");
+        let vary = &response.headers()["vary"];
+        assert_eq!(vary, "accept, accept-encoding", "{path} for {accept}");
         assert_eq!(text(&response).ends_with("# EOF\n"), expected == metrics, "{path} {accept}");
         assert_eq!(text(&response).starts_with('{'), expected == json, "{path} for {accept}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_gzip_is_given_it_and_any_other_is_not() {
+    use std::io::Read;
+
+    let _isolated = isolated();
+    let service = Service::started().await;
+    for (path, accept) in [
+        ("/metrics", "application/json"),
+        ("/metrics", "text/plain"),
+        ("/metrics", "application/openmetrics-text"),
+        ("/metrics/prometheus", "*/*"),
+    ] {
+        let with = |encoding| {
+            service.ask("GET", path, &[("accept", accept), ("accept-encoding", encoding)])
+        };
+        let (plain, packed) = (with("gzip;q=0"), with("br, gzip;q=0.5"));
+        assert_eq!(plain.headers().get("content-encoding"), None, "{path} {accept}");
+        assert_eq!(packed.headers()["content-encoding"], "gzip", "{path} {accept}");
+        assert_eq!(packed.headers()["content-type"], plain.headers()["content-type"]);
+        assert_eq!(packed.headers()["content-length"], packed.body().len().to_string());
+        let mut unpacked = String::new();
+        let mut reader = flate2::read::GzDecoder::new(&**packed.body());
+        reader.read_to_string(&mut unpacked).expect("gzip");
+        assert_eq!(unpacked, text(&plain), "{path} {accept}");
+        let head = service
+            .ask("HEAD", path, &[("accept", accept), ("accept-encoding", "gzip")])
+            .headers()
+            .clone();
+        assert_eq!(&head, packed.headers(), "{path} {accept}");
+    }
+    let probe = service.ask("GET", "/health", &[("accept-encoding", "gzip")]);
+    assert_eq!(probe.headers().get("content-encoding"), None);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Content negotiation for `/metrics` (RFC 9110, 12.5.1).
+//! Content negotiation for `/metrics` (RFC 9110, 12.5.1 and 12.5.3).
 
 use crate::prometheus::Form;
 
@@ -30,6 +30,31 @@ impl Format {
             Format::Json => Form::Text,
         }
     }
+}
+
+/// Whether the client takes gzip, and does not like it less than what is not encoded.
+pub(crate) fn takes_gzip(accept_encoding: &str) -> bool {
+    let (mut gzip, mut identity, mut any) = (None, None, None);
+    for coding in accept_encoding.split(',') {
+        let (name, weight) = weighed(coding);
+        match &*name {
+            "gzip" | "x-gzip" => gzip = Some(weight),
+            "identity" => identity = Some(weight),
+            "*" => any = Some(weight),
+            _ => {}
+        }
+    }
+    let gzip = gzip.or(any).unwrap_or(0.0);
+    gzip > 0.0 && gzip >= identity.unwrap_or(0.0)
+}
+
+/// A name in lower case, and its weight.
+fn weighed(range: &str) -> (String, f32) {
+    let mut parts = range.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let weights = parts.filter_map(|parameter| parameter.split_once('='));
+    let weight = weights.filter(|(key, _)| key.trim().eq_ignore_ascii_case("q")).last();
+    (name, weight.map_or(1.0, |(_, value)| value.trim().parse().unwrap_or(0.0)))
 }
 
 /// How much a client likes something: the weight first, then how exactly it was named.
@@ -140,5 +165,31 @@ mod tests {
         assert_eq!(Format::text_form("application/json"), Form::Text);
         assert_eq!(Format::text_form(""), Form::Text);
         assert_eq!(Format::text_form("application/openmetrics-text"), Form::OpenMetrics);
+    }
+
+    #[test]
+    fn gzip_is_taken_where_the_client_says_so_and_likes_nothing_better() {
+        let table = [
+            ("", false),
+            ("gzip", true),
+            ("GZip", true),
+            ("x-gzip", true),
+            ("*", true),
+            ("deflate, br", false),
+            ("gzip, deflate, br, zstd", true),
+            ("gzip;q=0", false),
+            ("gzip;q=0.0, *", false),
+            ("*;q=0", false),
+            ("br;q=1.0, gzip;q=0.8, *;q=0.1", true),
+            ("identity, gzip;q=0.5", false),
+            ("identity;q=0.5, gzip", true),
+            ("identity;q=0, *", true),
+            ("gzip ; Q = 0.5", true),
+            ("gzip;q=x", false),
+            ("gzip;q=NaN", false),
+        ];
+        for (accept, taken) in table {
+            assert_eq!(takes_gzip(accept), taken, "{accept:?}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The bodies of the endpoints as typed values, for whoever serves them in another framework.
 
+use std::sync::Arc;
+
 use avail_core::{AvailabilityMonitor, CircuitBreakerRegistry, Snapshot, SystemStatus, Window};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -7,6 +9,7 @@ use crate::body::{
     ComponentBody, HealthBody, IncidentBody, IncidentsBody, LivenessBody, MetricsBody,
     ReadinessBody, StartupBody,
 };
+use crate::kept::Kept;
 use crate::query::IncidentQuery;
 use crate::security::{Access, Caller, Details, Sight};
 
@@ -35,12 +38,13 @@ pub struct HealthEndpoints {
     monitor: AvailabilityMonitor,
     breakers: CircuitBreakerRegistry,
     access: Access,
+    kept: Arc<Kept>,
 }
 
 impl HealthEndpoints {
     /// What this monitor knows, and these breakers.
     pub fn new(monitor: AvailabilityMonitor, breakers: CircuitBreakerRegistry) -> Self {
-        HealthEndpoints { monitor, breakers, access: Access::default() }
+        HealthEndpoints { monitor, breakers, access: Access::default(), kept: Arc::default() }
     }
 
     /// Those of a monitor and the breakers that it watches.
@@ -143,6 +147,11 @@ impl HealthEndpoints {
 
     pub(crate) fn sight(&self, caller: Caller) -> Sight {
         self.access.sight(caller)
+    }
+
+    /// Answers of the probes, which every clone shares.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     pub(crate) fn monitor(&self) -> &AvailabilityMonitor {

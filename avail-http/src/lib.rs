@@ -27,12 +27,16 @@
 //! ```
 
 mod accept;
+mod answer;
 pub mod body;
 #[cfg(feature = "metrics")]
 pub mod bridge;
 mod endpoints;
+mod gzip;
+mod kept;
 pub mod prometheus;
 mod query;
+mod quote;
 mod respond;
 mod route;
 #[cfg(feature = "axum")]

@@ -3,6 +3,8 @@
 use avail_core::Incident;
 use chrono::{DateTime, Utc};
 
+use crate::quote::Quoted;
+
 /// The pairs of a query string; a key without a value has an empty one.
 pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
@@ -64,20 +66,19 @@ pub struct IncidentQuery {
 }
 
 impl IncidentQuery {
-    /// Reads the filters of a query string; keys that it does not know mean nothing, and the last
-    /// of several values counts.
+    /// Reads the filters of a query string; keys that it does not know mean nothing.
     ///
     /// # Errors
     ///
-    /// [`QueryError`] where a value is none of those that are allowed.
+    /// [`QueryError`] where a value is none of those that are allowed, or a key is there twice.
     pub fn parse(query: &str) -> Result<Self, QueryError> {
         let mut parsed = IncidentQuery::default();
         for (key, value) in pairs(query) {
             match &*key {
-                "status" => parsed.resolved = Some(resolved(&value)?),
-                "component" => parsed.component = Some(value),
-                "since" => parsed.since = Some(since(&value)?),
-                "limit" => parsed.limit = Some(limit(&value)?),
+                "status" => once(&mut parsed.resolved, "status", resolved(&value)?)?,
+                "component" => once(&mut parsed.component, "component", value)?,
+                "since" => once(&mut parsed.since, "since", since(&value)?)?,
+                "limit" => once(&mut parsed.limit, "limit", limit(&value)?)?,
                 _ => {}
             }
         }
@@ -92,13 +93,31 @@ impl IncidentQuery {
     }
 }
 
-/// A value of a query that is none of those that are allowed.
+/// What is wrong with a query: a value that is none of those that are allowed, or a key that is
+/// there more than once.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{value}` is no value for `{key}`: it is {allowed}")]
-pub struct QueryError {
+#[error(transparent)]
+pub struct QueryError(Wrong);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Wrong {
+    #[error("{} is no value for `{key}`: it is {allowed}", Quoted(.value))]
+    Value { key: &'static str, value: String, allowed: &'static str },
+    #[error("`{0}` is there more than once: it is allowed once")]
+    Repeated(&'static str),
+}
+
+/// Puts a value where it belongs. Two of one key contradict each other: whoever wrote them meant
+/// something else.
+pub(crate) fn once<T>(
+    place: &mut Option<T>,
     key: &'static str,
-    value: String,
-    allowed: &'static str,
+    value: T,
+) -> Result<(), QueryError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(QueryError(Wrong::Repeated(key))),
+    }
 }
 
 fn resolved(value: &str) -> Result<bool, QueryError> {
@@ -122,7 +141,7 @@ fn limit(value: &str) -> Result<usize, QueryError> {
 }
 
 fn refuse(key: &'static str, value: &str, allowed: &'static str) -> QueryError {
-    QueryError { key, value: value.to_owned(), allowed }
+    QueryError(Wrong::Value { key, value: value.to_owned(), allowed })
 }
 
 #[cfg(test)]
@@ -179,6 +198,13 @@ mod tests {
             ("limit=0", "`0` is no value for `limit`: it is a whole number of at least 1"),
             ("limit=-1", "`-1` is no value for `limit`: it is a whole number of at least 1"),
             ("limit=", "`` is no value for `limit`: it is a whole number of at least 1"),
+            (
+                "status=%3Cscript%3E",
+                "`\\u{3c}script\\u{3e}` is no value for `status`: it is `open` or `resolved`",
+            ),
+            ("status=open&status=open", "`status` is there more than once: it is allowed once"),
+            ("component=a&component=b", "`component` is there more than once: it is allowed once"),
+            ("limit=1&x&limit=1", "`limit` is there more than once: it is allowed once"),
         ];
         for (query, message) in table {
             assert_eq!(IncidentQuery::parse(query).expect_err(query).to_string(), message);

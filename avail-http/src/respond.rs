@@ -5,25 +5,24 @@ use std::sync::Arc;
 
 use avail_core::SystemStatus;
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::HealthEndpoints;
-use crate::accept::Format;
+use crate::accept::{Format, takes_gzip};
+use crate::answer::Answer;
 use crate::body::{ComponentBody, HealthBody, LivenessBody, ReadinessBody, StartupBody};
+use crate::kept::Probe;
 use crate::prometheus::{self, Form};
-use crate::query::IncidentQuery;
+use crate::query::{IncidentQuery, QueryError};
+use crate::quote::Quoted;
 use crate::route::{PATHS, Route};
-use crate::security::Caller;
+use crate::security::{Caller, Sight};
 use crate::verbose::{self, TextQuery};
 
-const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
 const ALLOWED: &str = "GET, HEAD";
-/// What a client that meets a process which starts or ends is told to wait, in seconds.
-const RETRY_AFTER: &str = "5";
 
 /// Answers a request to one of the endpoints; the body of the request is not looked at.
 ///
@@ -83,54 +82,37 @@ impl Asked<'_> {
         }
         let caller = self.caller(endpoints);
         match route {
-            Route::Health | Route::Readiness | Route::Liveness | Route::Startup => {
-                self.probe(&route, endpoints, caller)
-            }
+            Route::Probe(probe) => self.probe(probe, endpoints, caller),
             Route::Component(name) => component(endpoints, &name, caller),
-            Route::Metrics => match Format::of(&self.accept()) {
+            Route::Metrics => self.negotiated(match Format::of(&self.list(header::ACCEPT)) {
                 Format::Json => Answer::json(StatusCode::OK, &endpoints.metrics_for(caller)),
                 Format::Prometheus(form) => exposition(endpoints, form),
+            }),
+            Route::Prometheus => {
+                let form = Format::text_form(&self.list(header::ACCEPT));
+                self.negotiated(exposition(endpoints, form))
             }
-            .with(header::VARY, HeaderValue::from_static("accept")),
-            Route::Prometheus => exposition(endpoints, Format::text_form(&self.accept()))
-                .with(header::VARY, HeaderValue::from_static("accept")),
             Route::Incidents => self.incidents(endpoints, caller),
         }
     }
 
-    fn probe(&self, route: &Route, endpoints: &HealthEndpoints, caller: Caller) -> Answer {
-        let status = endpoints.status();
-        let answer = match TextQuery::parse(self.query) {
-            Some(query) => {
-                let sight = endpoints.sight(caller);
-                let (passes, text) = match route {
-                    Route::Readiness => verbose::readiness(&status, sight, &query),
-                    Route::Liveness => verbose::liveness(&status, sight, &query),
-                    Route::Startup => verbose::startup(&status, &query),
-                    _ => verbose::health(&status, sight, &query),
-                };
-                Answer::text(passed(passes), PLAIN, text)
+    fn probe(&self, probe: Probe, endpoints: &HealthEndpoints, caller: Caller) -> Answer {
+        match TextQuery::parse(self.query) {
+            Err(error) => bad_query(&error),
+            Ok(Some(query)) => {
+                in_words(probe, &endpoints.status(), endpoints.sight(caller), &query)
             }
-            None => match route {
-                Route::Readiness => Answer::json(passed(status.ready), &ReadinessBody::of(&status)),
-                Route::Liveness => Answer::json(passed(status.alive), &LivenessBody::of(&status)),
-                Route::Startup => Answer::json(passed(status.started), &StartupBody::of(&status)),
-                _ => Answer::json(passed(status.status.is_up()), &HealthBody::of(&status)),
-            },
-        };
-        if *route == Route::Readiness && passes_by_itself(&status) {
-            return answer.or_retry();
+            Ok(None) => endpoints.kept().answer(probe, endpoints.monitor(), || {
+                let status = endpoints.status();
+                in_json(probe, &status).or_retry_if(may_pass_soon(probe, &status))
+            }),
         }
-        answer
     }
 
     fn incidents(&self, endpoints: &HealthEndpoints, caller: Caller) -> Answer {
         let query = match IncidentQuery::parse(self.query) {
             Ok(query) => query,
-            Err(error) => {
-                let body = json!({ "error": error.to_string() });
-                return Answer::json(StatusCode::BAD_REQUEST, &body);
-            }
+            Err(error) => return bad_query(&error),
         };
         match &query.component {
             Some(name) if !endpoints.knows(name) => no_component(name, &endpoints.status()),
@@ -143,8 +125,16 @@ impl Asked<'_> {
         endpoints.caller(authorization.map(HeaderValue::as_bytes))
     }
 
-    fn accept(&self) -> String {
-        let values = self.headers.get_all(header::ACCEPT).iter();
+    /// An answer that depends on what the client takes.
+    fn negotiated(&self, answer: Answer) -> Answer {
+        let packs = takes_gzip(&self.list(header::ACCEPT_ENCODING));
+        let answer = if packs { answer.packed() } else { answer };
+        answer.with(header::VARY, HeaderValue::from_static("accept, accept-encoding"))
+    }
+
+    /// A header that is a list: several lines of it are one.
+    fn list(&self, name: HeaderName) -> String {
+        let values = self.headers.get_all(name).iter();
         values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
     }
 }
@@ -153,9 +143,32 @@ fn passed(passes: bool) -> StatusCode {
     if passes { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-/// Not being ready is a matter of time: it starts, or another process takes over.
-fn passes_by_itself(status: &SystemStatus) -> bool {
-    !status.started || status.draining
+fn bad_query(error: &QueryError) -> Answer {
+    Answer::json(StatusCode::BAD_REQUEST, &json!({ "error": error.to_string() }))
+}
+
+fn in_json(probe: Probe, status: &SystemStatus) -> Answer {
+    match probe {
+        Probe::Health => Answer::json(passed(status.status.is_up()), &HealthBody::of(status)),
+        Probe::Readiness => Answer::json(passed(status.ready), &ReadinessBody::of(status)),
+        Probe::Liveness => Answer::json(passed(status.alive), &LivenessBody::of(status)),
+        Probe::Startup => Answer::json(passed(status.started), &StartupBody::of(status)),
+    }
+}
+
+fn in_words(probe: Probe, status: &SystemStatus, sight: Sight, query: &TextQuery) -> Answer {
+    let (passes, text) = match probe {
+        Probe::Health => verbose::health(status, sight, query),
+        Probe::Readiness => verbose::readiness(status, sight, query),
+        Probe::Liveness => verbose::liveness(status, sight, query),
+        Probe::Startup => verbose::startup(status, query),
+    };
+    Answer::text(passed(passes), PLAIN, text).or_retry_if(may_pass_soon(probe, status))
+}
+
+/// Not being ready is a matter of time while it starts, or another process takes over.
+fn may_pass_soon(probe: Probe, status: &SystemStatus) -> bool {
+    probe == Probe::Readiness && (!status.started || status.draining)
 }
 
 fn component(endpoints: &HealthEndpoints, name: &str, caller: Caller) -> Answer {
@@ -168,66 +181,13 @@ fn component(endpoints: &HealthEndpoints, name: &str, caller: Caller) -> Answer 
 fn no_component(name: &str, status: &SystemStatus) -> Answer {
     let components: Vec<Arc<str>> =
         status.components.iter().map(|component| component.name.clone()).collect();
-    let error = format!("there is no component `{name}`");
+    let error = format!("there is no component {}", Quoted(name));
     Answer::json(StatusCode::NOT_FOUND, &json!({ "error": error, "components": components }))
 }
 
 fn exposition(endpoints: &HealthEndpoints, form: Form) -> Answer {
     let text = prometheus::encode(&endpoints.snapshot(), form);
     Answer::text(StatusCode::OK, form.content_type(), text)
-}
-
-/// A response in the making.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Answer {
-    fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        let mut headers = HeaderMap::with_capacity(6);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        Answer { status, headers, body: body.into() }
-    }
-
-    fn json(status: StatusCode, body: &impl Serialize) -> Self {
-        match serde_json::to_vec(body) {
-            Ok(body) => Self::text(status, JSON, body),
-            Err(error) => {
-                tracing::error!(%error, "a body could not be serialised");
-                Self::broken()
-            }
-        }
-    }
-
-    fn broken() -> Self {
-        let body = r#"{"error":"the answer could not be made; the log says why"}"#;
-        Self::text(StatusCode::INTERNAL_SERVER_ERROR, JSON, body)
-    }
-
-    fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-
-    fn or_retry(self) -> Self {
-        if self.status != StatusCode::SERVICE_UNAVAILABLE {
-            return self;
-        }
-        self.with(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER))
-    }
-
-    /// The answer to HEAD has every header of the answer to GET, and no body.
-    fn into_response(mut self, head: bool) -> Response<Bytes> {
-        self.headers.insert(header::CONTENT_LENGTH, self.body.len().into());
-        let mut response = Response::new(if head { Bytes::new() } else { self.body });
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Which path means what.
 
+use crate::kept::Probe;
 use crate::query::decode;
 
 /// Every path, as lists and routers name it; each is there with a trailing slash, too.
@@ -20,11 +21,8 @@ pub(crate) const PATHS: [&str; 11] = [
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    Health,
+    Probe(Probe),
     Component(String),
-    Readiness,
-    Liveness,
-    Startup,
     Metrics,
     Prometheus,
     Incidents,
@@ -34,10 +32,10 @@ impl Route {
     /// No redirect to or from a trailing slash: a kubelet takes a redirect for a success.
     pub(crate) fn of(path: &str) -> Option<Route> {
         match path.strip_suffix('/').unwrap_or(path) {
-            "/health" => Some(Route::Health),
-            "/readiness" | "/readyz" => Some(Route::Readiness),
-            "/liveness" | "/livez" => Some(Route::Liveness),
-            "/startup" | "/startupz" => Some(Route::Startup),
+            "/health" => Some(Route::Probe(Probe::Health)),
+            "/readiness" | "/readyz" => Some(Route::Probe(Probe::Readiness)),
+            "/liveness" | "/livez" => Some(Route::Probe(Probe::Liveness)),
+            "/startup" | "/startupz" => Some(Route::Probe(Probe::Startup)),
             "/metrics" => Some(Route::Metrics),
             "/metrics/prometheus" => Some(Route::Prometheus),
             "/incidents" => Some(Route::Incidents),
@@ -56,16 +54,16 @@ mod tests {
     #[test]
     fn every_path_has_its_route_with_and_without_a_trailing_slash() {
         let table = [
-            ("/health", Route::Health),
+            ("/health", Route::Probe(Probe::Health)),
             ("/health/storage", Route::Component("storage".into())),
             ("/health/app::db%20main", Route::Component("app::db main".into())),
             ("/health/a%2Fb", Route::Component("a/b".into())),
-            ("/readiness", Route::Readiness),
-            ("/readyz", Route::Readiness),
-            ("/liveness", Route::Liveness),
-            ("/livez", Route::Liveness),
-            ("/startup", Route::Startup),
-            ("/startupz", Route::Startup),
+            ("/readiness", Route::Probe(Probe::Readiness)),
+            ("/readyz", Route::Probe(Probe::Readiness)),
+            ("/liveness", Route::Probe(Probe::Liveness)),
+            ("/livez", Route::Probe(Probe::Liveness)),
+            ("/startup", Route::Probe(Probe::Startup)),
+            ("/startupz", Route::Probe(Probe::Startup)),
             ("/metrics", Route::Metrics),
             ("/metrics/prometheus", Route::Prometheus),
             ("/incidents", Route::Incidents),

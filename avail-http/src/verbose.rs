@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 use avail_core::{ComponentStatus, HealthStatus, Probe, SystemStatus};
 
-use crate::query::pairs;
+use crate::query::{QueryError, once, pairs};
 use crate::security::Sight;
 
 /// What `?verbose` and `?exclude=name` ask for.
@@ -22,17 +22,18 @@ pub(crate) struct TextQuery {
 }
 
 impl TextQuery {
-    /// `None` where neither is there: the answer is JSON.
-    pub(crate) fn parse(query: &str) -> Option<Self> {
-        let mut text = TextQuery::default();
+    /// `None` where neither is there: the answer is JSON. `exclude` may be there many times.
+    pub(crate) fn parse(query: &str) -> Result<Option<Self>, QueryError> {
+        let (mut verbose, mut excluded) = (None, Vec::new());
         for (key, value) in pairs(query) {
             match &*key {
-                "verbose" => text.verbose = true,
-                "exclude" => text.excluded.push(value),
+                "verbose" => once(&mut verbose, "verbose", ())?,
+                "exclude" => excluded.push(value),
                 _ => {}
             }
         }
-        (text != TextQuery::default()).then_some(text)
+        let text = TextQuery { verbose: verbose.is_some(), excluded };
+        Ok((text != TextQuery::default()).then_some(text))
     }
 }
 
@@ -147,8 +148,12 @@ mod tests {
         Fact { name, ok, reason: WITHHELD.into(), decides }
     }
 
+    fn asked(query: &str) -> Option<TextQuery> {
+        TextQuery::parse(query).expect("a good query")
+    }
+
     fn text(facts: &[Fact<'_>], query: &str) -> (bool, String) {
-        write("readiness", facts, &TextQuery::parse(query).expect("a text is asked for"))
+        write("readiness", facts, &asked(query).expect("a text is asked for"))
     }
 
     #[test]
@@ -182,9 +187,17 @@ mod tests {
 
     #[test]
     fn without_either_key_no_text_is_asked_for() {
-        assert_eq!(TextQuery::parse(""), None);
-        assert_eq!(TextQuery::parse("verbos=1&_=2"), None);
-        assert!(TextQuery::parse("verbose").is_some());
-        assert!(TextQuery::parse("verbose=false").is_some(), "as for the API server");
+        assert_eq!(asked(""), None);
+        assert_eq!(asked("verbos=1&_=2"), None);
+        assert!(asked("verbose").is_some());
+        assert!(asked("verbose=false").is_some(), "as for the API server");
+    }
+
+    #[test]
+    fn exclude_may_be_there_many_times_and_verbose_once() {
+        let query = asked("exclude=a&exclude=b&verbose").expect("a text is asked for");
+        assert_eq!((query.verbose, query.excluded.len()), (true, 2));
+        let error = TextQuery::parse("verbose&verbose").expect_err("twice").to_string();
+        assert_eq!(error, "`verbose` is there more than once: it is allowed once");
     }
 }

@@ -37,6 +37,22 @@ fn probes_are_answered_while_every_worker_of_the_applications_runtime_is_blocked
     }
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert!(!stuck.is_finished(), "the runtime was not blocked");
+    if common::soaks() {
+        liveness_ends_after_30_s(server.local_addr(), begun);
+    }
     released.wait();
     runtime.block_on(server.shutdown());
+}
+
+/// The runtime has been blocked since about `begun`.
+fn liveness_ends_after_30_s(address: std::net::SocketAddr, begun: Instant) {
+    while begun.elapsed() < Duration::from_secs(28) {
+        assert_eq!(get(address, "/livez").status, 200, "after {:?}", begun.elapsed());
+        std::thread::sleep(Duration::from_millis(500)); // as a kubelet would
+    }
+    while get(address, "/livez").status == 200 {
+        assert!(begun.elapsed() < Duration::from_secs(32), "still alive");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(begun.elapsed() > Duration::from_secs(29), "{:?}", begun.elapsed());
 }

@@ -89,6 +89,22 @@ async fn a_head_of_more_than_8_kib_is_refused() {
 }
 
 #[tokio::test]
+async fn a_request_of_http_1_1_without_a_host_is_refused_and_one_of_1_0_is_answered() {
+    let server = serve(&monitor().await);
+    let table = [
+        ("HTTP/1.1\r\nConnection: close\r\n", 400),
+        ("HTTP/1.1\r\nConnection: close\r\nHost: x\r\nHost: y\r\n", 400),
+        ("HTTP/1.1\r\nConnection: close\r\nHost: x\r\n", 200),
+        ("HTTP/1.0\r\n", 200),
+    ];
+    for (rest, status) in table {
+        let answer = send(server.local_addr(), &format!("GET /livez {rest}\r\n"));
+        assert_eq!(answer.status, status, "{rest:?}");
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_token_opens_what_is_withheld() {
     let monitor = monitor().await;
     monitor.check_health("cache", || async { Err::<(), _>("no route to 10.0.0.7") }).await;

@@ -90,6 +90,8 @@ pub(crate) struct Inner {
     started_on: ThreadId,
     /// When a panic last unwound a handle on that thread, outside of any task; 0: never.
     unwound_at: AtomicU64,
+    /// How many things have happened that a status shows.
+    revision: AtomicU64,
     past: Option<(Moment, bool)>,
     recovery: Option<RecoveryReport>,
 }
@@ -142,6 +144,7 @@ impl Inner {
             fatal: Mutex::default(),
             started_on: std::thread::current().id(),
             unwound_at: AtomicU64::new(0),
+            revision: AtomicU64::new(0),
             past,
             recovery,
         }
@@ -202,12 +205,25 @@ impl Inner {
         let result = work(&mut ledger, now);
         let facts = ledger.take_facts();
         facts.iter().for_each(|fact| self.tell(fact, now));
+        if jump.is_some() || !facts.is_empty() {
+            self.changed();
+        }
         drop(ledger);
         if let Some((from, to)) = jump {
             tracing::warn!(seconds = to.since(from) / 1000, "the clock jumped ahead");
         }
         facts.iter().for_each(log);
         result
+    }
+
+    /// Something has happened that a status shows. Called once it is there to be seen: whoever then
+    /// reads the new number (acquire) and looks, sees it.
+    pub(super) fn changed(&self) {
+        self.revision.fetch_add(1, Ordering::Release);
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
     }
 
     fn tell(&self, fact: &Fact, now: Moment) {
@@ -469,6 +485,7 @@ impl Inner {
 
     pub(super) fn switch(&self, ready: bool) {
         if self.switched_off.swap(!ready, Ordering::AcqRel) == ready {
+            self.changed();
             tracing::info!(ready, "readiness was switched by hand");
         }
     }
@@ -480,6 +497,7 @@ impl Inner {
 
     pub(super) fn drain(&self) {
         if !self.draining.swap(true, Ordering::AcqRel) {
+            self.changed();
             tracing::info!("draining: not ready from now on");
             self.registry.set_draining(true);
             self.announce(Event::Draining);
@@ -506,6 +524,7 @@ impl Inner {
     pub(super) fn set_fatal(&self, reason: String) {
         tracing::error!(reason, "the process was said to be beyond repair: not alive from now on");
         *lock(&self.fatal) = Some(reason.clone());
+        self.changed();
         self.announce(Event::Fatal { reason });
     }
 
@@ -526,6 +545,7 @@ impl Inner {
         if !self.running.swap(false, Ordering::AcqRel) {
             return;
         }
+        self.changed();
         for (_, task) in lock(&self.tasks).drain() {
             task.handle.abort();
         }

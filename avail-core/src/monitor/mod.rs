@@ -160,6 +160,7 @@ impl AvailabilityMonitor {
             Ok(())
         })?;
         self.inner.schedule(check, schedule);
+        self.inner.changed();
         Ok(())
     }
 
@@ -173,6 +174,7 @@ impl AvailabilityMonitor {
         self.inner.with_ledger(|ledger, now| {
             let was_there = ledger.is_checked(name);
             ledger.leave(name, now);
+            self.inner.changed();
             was_there
         })
     }
@@ -264,6 +266,22 @@ impl AvailabilityMonitor {
     /// The system and each component at this moment. It runs no check, and is cheap.
     pub fn status(&self) -> SystemStatus {
         view::status(&self.inner)
+    }
+
+    /// How many things have happened so far that [`status`](Self::status) shows: for whoever keeps
+    /// what it gave. While this number stays the same only time has passed since, which changes the
+    /// figures, and now and then a word: what is kept is good for a tenth of a second.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let monitor = avail_core::AvailabilityMonitor::builder().discover(false).start().await?;
+    /// let before = monitor.revision();
+    /// monitor.drain();
+    /// assert_ne!(monitor.revision(), before);
+    /// # Ok(()) }
+    /// ```
+    pub fn revision(&self) -> u64 {
+        self.inner.revision()
     }
 
     /// Everything at this moment, in figures.

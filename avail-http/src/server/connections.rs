@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::host;
 use super::patience::{IDLE, Patient};
 use crate::HealthService;
 
@@ -152,7 +153,7 @@ async fn converse(
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Patient::new(stream, phase));
     let answer = service_fn(|request: Request<Incoming>| {
-        let mut response = service.answer(&request);
+        let mut response = host::refusal(&request).unwrap_or_else(|| service.answer(&request));
         if !request.body().is_end_stream() {
             // A body is not read, so that nothing can be told from it any more.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -5,6 +5,7 @@
 //! | `address` | where it listens |
 //! | `error` | why it can't |
 //! | `handle` | what stops it |
+//! | `host` | what every request must say |
 //! | `connections` | accepting, and how many at once |
 //! | `patience` | how long a client may take |
 //! | `signal` | SIGTERM |
@@ -13,6 +14,7 @@ mod address;
 mod connections;
 mod error;
 mod handle;
+mod host;
 mod patience;
 mod signal;
 

@@ -27,6 +27,11 @@ pub const PATHS: [&str; 11] = [
 /// Longer than anything here takes that goes well.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whether there is time for what takes minutes: `AVAIL_SOAK` says so.
+pub fn soaks() -> bool {
+    std::env::var_os("AVAIL_SOAK").is_some_and(|value| !value.is_empty())
+}
+
 /// A monitor of a component `storage` that works, once that is known.
 pub async fn monitor() -> AvailabilityMonitor {
     let monitor = AvailabilityMonitor::builder()

@@ -75,7 +75,8 @@ fn a_key_is_anything_that_can_be_shown() {
         .map(|breaker| breaker.name().to_owned())
         .filter(|name| name.starts_with("families::"))
         .collect();
-    let expected = ["hosts[10.0.0.1]", "names[1.5]", "names[a]", "names[eu/7]", "shards[1]", "shards[2]"];
+    let expected =
+        ["hosts[10.0.0.1]", "names[1.5]", "names[a]", "names[eu/7]", "shards[1]", "shards[2]"];
     assert_eq!(names, expected.map(|name| format!("families::{name}")));
     assert_eq!(breaker("families::shards[1]").metrics().calls.success, 2);
 }
@@ -103,7 +104,9 @@ fn only_clean_members_make_room_and_what_finds_none_shares_one() {
     assert_eq!(of_family(), 2);
     assert_eq!((few(1, true), few(2, true)), (Err(Error::Broken), Err(Error::Broken)));
     assert_eq!(few(3, true), Err(Error::Broken));
-    assert!(matches!(few(4, false), Err(Error::Rejected(error)) if error.name() == "families::few[*]"));
+    assert!(
+        matches!(few(4, false), Err(Error::Rejected(error)) if error.name() == "families::few[*]")
+    );
     assert_eq!(of_family(), 3);
 }
 

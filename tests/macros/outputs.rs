@@ -78,7 +78,13 @@ fn an_output_without_a_name_is_judged_too() {
     assert_eq!(counted("outputs::iterator"), [1, 1, 0, 0]);
 }
 
-#[circuit_breaker(name = "outputs::slow", slow_call = "100ms", slow_call_rate = 1, min_calls = 2, fallback = 0)]
+#[circuit_breaker(
+    name = "outputs::slow",
+    slow_call = "100ms",
+    slow_call_rate = 1,
+    min_calls = 2,
+    fallback = 0
+)]
 async fn slow(time: u64) -> u64 {
     tokio::time::sleep(Duration::from_millis(time)).await;
     time

@@ -76,7 +76,8 @@ impl Takes {
                 "a percentage above 0 and below 100, such as `99.95` or `\"99.95%\"`".into()
             }
             Takes::Share => {
-                "a share above 0 and at most 1, such as `0.5`, or a percentage, such as `\"50%\"`".into()
+                "a share above 0 and at most 1, such as `0.5`, or a percentage, such as `\"50%\"`"
+                    .into()
             }
             Takes::Factor => "a number of at least 1, such as `2` or `1.5`".into(),
             Takes::Spread => "a number of at least 0 and below 1, such as `0.1`".into(),
@@ -94,9 +95,13 @@ impl Takes {
                 "an expression, or a closure that takes the `CircuitBreakerError`".into()
             }
             Takes::Predicate(argument) => {
-                format!("a path to a function, or a closure, that takes {argument} and returns a `bool`")
+                format!(
+                    "a path to a function, or a closure, that takes {argument} and returns a `bool`"
+                )
             }
-            Takes::Key => "an expression over the arguments, such as `tenant` or `&request.host`".into(),
+            Takes::Key => {
+                "an expression over the arguments, such as `tenant` or `&request.host`".into()
+            }
             Takes::Path => "the path to the crate `avail`".into(),
         }
     }
@@ -149,13 +154,13 @@ impl Takes {
             (Takes::Delay, lit) => duration(&lit).map(Value::Duration),
             (Takes::Percentage, lit) => percentage(&lit).map(Value::Number),
             (Takes::Share, lit) => share(&lit).map(Value::Number),
-            (Takes::Factor, lit) => {
-                number(&lit).filter(|factor| *factor >= 1.0).map(Value::Number)
-            }
+            (Takes::Factor, lit) => number(&lit).filter(|factor| *factor >= 1.0).map(Value::Number),
             (Takes::Spread, lit) => {
                 number(&lit).filter(|share| (0.0..1.0).contains(share)).map(Value::Number)
             }
-            (Takes::Window(most), lit @ Lit::Int(_)) => count(&lit, *most).map(Value::WindowOfCalls),
+            (Takes::Window(most), lit @ Lit::Int(_)) => {
+                count(&lit, *most).map(Value::WindowOfCalls)
+            }
             (Takes::Window(_), lit @ Lit::Str(_)) => {
                 duration(&lit).filter(|length| !length.is_zero()).map(Value::WindowOfTime)
             }

@@ -66,6 +66,22 @@ pub enum MonitorError {
         /// What may have been meant.
         nearest: Option<Arc<str>>,
     },
+    /// An attribute names a `recovery_check` that is not there.
+    #[error(
+        "circuit breaker `{breaker}`, declared at {origin}, has the recovery check `{check}`, which \
+         is no health check here{}", did_you_mean(nearest.as_deref())
+    )]
+    #[non_exhaustive]
+    UnknownRecoveryCheck {
+        /// The circuit breaker.
+        breaker: Arc<str>,
+        /// Where the attribute stands.
+        origin: Box<Origin>,
+        /// What it names.
+        check: Arc<str>,
+        /// What may have been meant.
+        nearest: Option<Arc<str>>,
+    },
     /// Nothing of that name is looked at.
     #[error("there is no component `{name}` here{}", did_you_mean(nearest.as_deref()))]
     #[non_exhaustive]

@@ -7,54 +7,81 @@
 //! not one that depends on more traits, so that one mistake gives one message.
 
 mod judge;
+mod key;
+mod value;
 
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 
-use crate::breaker::CircuitBreakerError;
+use crate::breaker::{CircuitBreaker, CircuitBreakerError, Guard};
 use crate::health::{Health, IntoHealth};
 use crate::site::CheckFuture;
 
-pub use self::judge::Judge;
+pub use self::judge::{Judge, failure_if, ignores};
+pub use self::key::{KeyOf, Keyed};
+pub use self::value::{MaybeFuture, OfFuture, OfValue, value};
 
-/// An output that says by itself whether the call succeeded.
+/// An output that says by itself whether the call succeeded: what is asked for where nothing else
+/// could say so.
 #[diagnostic::on_unimplemented(
-    message = "`#[circuit_breaker]` can't tell whether `{Self}` means success or failure",
+    message = "nothing but a panic could ever trip the circuit breaker of a function that returns \
+               `{Self}`",
     label = "this is not a `Result`",
-    note = "it goes on functions that return a `Result`, or a future of one that is spelled \
-            `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture`"
+    note = "give `failure_if = …`, `call_timeout = …` or `slow_call_rate = …` in the attribute",
+    note = "a future must be spelled `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture`"
 )]
-pub trait CallOutput {
-    /// See [`RULES`](Self::RULES).
-    type Rules;
+pub trait CallOutput: Sized {
     /// How such outputs are judged.
-    const RULES: Self::Rules;
+    const RULES: Rules<Self>;
 }
 
 impl<T, E> CallOutput for Result<T, E> {
-    type Rules = ResultRules<T, E>;
-    const RULES: Self::Rules = ResultRules(PhantomData);
+    const RULES: Rules<Self> = Rules(PhantomData);
 }
 
-/// A [`CallOutput`] that can hold the breaker's own error: what is asked for where there is no
-/// fallback.
+/// An output with an error, for `ignore` to look at.
 #[diagnostic::on_unimplemented(
-    message = "`#[circuit_breaker]` can't tell whether `{Self}` means success or failure",
+    message = "`ignore` looks at the error of a `Result`, and there is none in `{Self}`",
     label = "this is not a `Result`",
-    note = "it goes on functions that return a `Result`, or a future of one that is spelled \
-            `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture`"
+    note = "leave `ignore` out, and say with `failure_if` what a failure is"
 )]
-pub trait Rejectable {
-    /// See [`RULES`](Self::RULES).
-    type Rules;
+pub trait HasError: Sized {
+    /// How such outputs are judged.
+    const RULES: Rules<Self>;
+}
+
+impl<T, E> HasError for Result<T, E> {
+    const RULES: Rules<Self> = Rules(PhantomData);
+}
+
+/// Any output: where the attribute says itself what a failure is, and what a call returns that was
+/// not let through.
+pub trait AnyOutput: Sized {
+    /// How such outputs are judged.
+    const RULES: Rules<Self>;
+}
+
+impl<R> AnyOutput for R {
+    const RULES: Rules<Self> = Rules(PhantomData);
+}
+
+/// An output that can hold the breaker's own error: what is asked for where there is no fallback.
+#[diagnostic::on_unimplemented(
+    message = "a call that the circuit breaker does not let through has no `{Self}` to return",
+    label = "this is not a `Result`",
+    note = "give `fallback = …` in the attribute; and one of `failure_if = …`, `call_timeout = …` \
+            and `slow_call_rate = …`, or nothing but a panic could ever trip it",
+    note = "a future must be spelled `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture`"
+)]
+pub trait Rejectable: Sized {
     /// How such outputs are judged; and what a call returns that was not let through.
-    const RULES: Self::Rules;
+    const RULES: (Rules<Self>, fn(CircuitBreakerError) -> Self);
 }
 
 impl<T, E: HoldsRejection> Rejectable for Result<T, E> {
-    type Rules = (ResultRules<T, E>, fn(CircuitBreakerError) -> Self);
-    const RULES: Self::Rules = (ResultRules(PhantomData), |error| Err(E::hold(error)));
+    const RULES: (Rules<Self>, fn(CircuitBreakerError) -> Self) =
+        (Rules(PhantomData), |error| Err(E::hold(error)));
 }
 
 /// An error that can hold the breaker's own.
@@ -76,22 +103,27 @@ impl<E: From<CircuitBreakerError>> HoldsRejection for E {
     }
 }
 
-/// `Err` is a failure, or the rejection of another breaker: see [`Judge`]. It names both types,
-/// since the compiler may have to infer them from here.
-pub struct ResultRules<T, E>(PhantomData<fn() -> Result<T, E>>);
+/// How outputs of a type are judged: see [`Judge`].
+pub struct Rules<R>(PhantomData<fn() -> R>);
 
-impl<T, E> ResultRules<T, E> {
-    /// The same, once the types are those of this output: the choice of [`Judge`] needs them.
+impl<R> Rules<R> {
+    /// The same, once the type is that of this output: the choice of [`Judge`] needs it.
     #[inline]
-    pub fn of(self, _output: &Result<T, E>) -> Self {
+    pub fn of(self, _output: &R) -> Self {
         self
     }
 }
 
-impl<T, E> fmt::Debug for ResultRules<T, E> {
+impl<R> fmt::Debug for Rules<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ResultRules")
+        f.write_str("Rules")
     }
+}
+
+/// A guard for one call, which it has yet to ask for.
+#[inline]
+pub fn guard(breaker: &CircuitBreaker) -> Guard<'_> {
+    breaker.guard()
 }
 
 /// What a call returns that was not let through, where the fallback is a closure. It is a function

@@ -60,9 +60,28 @@ impl BreakerFamily {
         if max_keys == 0 {
             return Err(ConfigError::Zero { key: "max_keys" });
         }
+        Ok(Self::of(registry, name, config, max_keys))
+    }
+
+    /// What an attribute declares, which has checked it at expansion.
+    pub(crate) fn declared(
+        registry: CircuitBreakerRegistry,
+        name: Arc<str>,
+        config: CircuitBreakerConfig,
+        max_keys: u32,
+    ) -> Self {
+        Self::of(registry, name, config, max_keys as usize)
+    }
+
+    fn of(
+        registry: CircuitBreakerRegistry,
+        name: Arc<str>,
+        config: CircuitBreakerConfig,
+        max_keys: usize,
+    ) -> Self {
         let (members, order) = (DashMap::new(), Mutex::default());
         let inner = Inner { name, config, max_keys, registry, members, order };
-        Ok(BreakerFamily { inner: Arc::new(inner) })
+        BreakerFamily { inner: Arc::new(inner) }
     }
 
     /// The name of the family.

@@ -64,7 +64,7 @@ pub mod __private {
 
     pub use inventory;
 
-    pub use crate::breaker::{End, Guard};
+    pub use crate::breaker::{CancelFailure, End, Guard, RateWindow};
     pub use crate::expansion::*;
     pub use crate::health::Probe;
     pub use crate::site::*;

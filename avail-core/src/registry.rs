@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::conflict::{Conflict, SiteConflict};
 use crate::family::BreakerFamily;
 use crate::scope::Scope;
-use crate::site::{self, BreakerSite, Origin};
+use crate::site::{self, Declaration, Origin};
 
 /// Circuit breakers by name.
 ///
@@ -42,7 +42,9 @@ pub struct CircuitBreakerRegistry {
 struct Inner {
     breakers: DashMap<Arc<str>, Listed>,
     /// Where each name that an attribute declares was declared.
-    declared: DashMap<Arc<str>, &'static BreakerSite>,
+    declared: DashMap<Arc<str>, &'static Declaration>,
+    /// The families that attributes declare, by name.
+    families: DashMap<Arc<str>, BreakerFamily>,
     conflicts: Mutex<Vec<Conflict>>,
     /// Whether what the linker kept has been registered.
     linked: OnceLock<()>,
@@ -83,6 +85,7 @@ impl CircuitBreakerRegistry {
             inner: Arc::new(Inner {
                 breakers: DashMap::new(),
                 declared: DashMap::new(),
+                families: DashMap::new(),
                 conflicts: Mutex::default(),
                 linked: OnceLock::new(),
                 components: DashMap::new(),
@@ -259,22 +262,66 @@ impl CircuitBreakerRegistry {
 
     /// The breaker that an attribute declares: whoever is first with a name makes it, and an
     /// attribute that differs is kept as a conflict that `start()` reports.
-    pub(crate) fn attach(&self, name: Arc<str>, site: &'static BreakerSite) -> CircuitBreaker {
-        let first = *self.inner.declared.entry(name.clone()).or_insert(site).value();
-        if !std::ptr::eq(first, site) && first.settings() != site.settings() {
-            let (first, second) = (first.origin(), site.origin());
-            self.note(&Conflict::Sites(SiteConflict { name: name.clone(), first, second }));
-        }
+    pub(crate) fn attach(
+        &self,
+        name: Arc<str>,
+        declaration: &'static Declaration,
+    ) -> CircuitBreaker {
+        let first = self.first_declared(&name, declaration);
         let origin = first.origin();
         match self.get_or_declare(name.clone(), first.settings().config(), Some(origin)) {
             Ok(breaker) => breaker,
             Err(error) => {
-                if let ConfigError::Conflict { name, existing } = error {
-                    self.note(&Conflict::ByHand { name, origin, existing });
-                }
+                self.note_made_by_hand(error, origin);
                 self.get_or_create(name)
             }
         }
+    }
+
+    /// The family that an attribute declares, likewise. It is a component from now on.
+    pub(crate) fn attach_family(
+        &self,
+        name: Arc<str>,
+        declaration: &'static Declaration,
+    ) -> BreakerFamily {
+        let first = self.first_declared(&name, declaration);
+        // Not under a lock of the map: making a family takes others.
+        if let Some(family) = self.inner.families.get(&name).map(|found| found.value().clone()) {
+            return family;
+        }
+        let config = first.settings().config();
+        self.inner.components.entry(name.clone()).or_insert(config.critical);
+        let max_keys = first.max_keys().or(declaration.max_keys()).unwrap_or(u32::MAX);
+        let family = BreakerFamily::declared(self.clone(), name.clone(), config, max_keys);
+        self.inner.families.entry(name).or_insert(family).value().clone()
+    }
+
+    /// Who was first to declare the name: its settings serve.
+    fn first_declared(
+        &self,
+        name: &Arc<str>,
+        declaration: &'static Declaration,
+    ) -> &'static Declaration {
+        let first = *self.inner.declared.entry(name.clone()).or_insert(declaration).value();
+        if !std::ptr::eq(first, declaration) && !first.agrees_with(declaration) {
+            let (first, second) = (first.origin(), declaration.origin());
+            self.note(&Conflict::Sites(SiteConflict { name: name.clone(), first, second }));
+        }
+        first
+    }
+
+    fn note_made_by_hand(&self, error: ConfigError, origin: Origin) {
+        if let ConfigError::Conflict { name, existing } = error {
+            self.note(&Conflict::ByHand { name, origin, existing });
+        }
+    }
+
+    /// What attributes declare, each with its name.
+    pub(crate) fn declarations(&self) -> Vec<(Arc<str>, &'static Declaration)> {
+        let declared = self.inner.declared.iter();
+        let mut all: Vec<_> = declared.map(|entry| (entry.key().clone(), *entry.value())).collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
     }
 
     /// It is logged once, also where no monitor is started.

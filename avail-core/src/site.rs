@@ -7,6 +7,8 @@
 //!
 //! After its first call a breaker's site costs one load: it keeps its handle.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
@@ -17,10 +19,13 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
-use crate::breaker::{CircuitBreaker, CircuitBreakerConfig, Guard};
+use crate::breaker::CircuitBreaker;
+use crate::family::BreakerFamily;
 use crate::health::{Health, Probe};
 use crate::registry::CircuitBreakerRegistry;
 use crate::scope::Scope;
+
+pub use self::settings::BreakerSettings;
 
 /// Where an attribute stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,107 +63,39 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What `#[circuit_breaker(…)]` was told; each setter is named as its key, and a key that was not
-/// given keeps its default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BreakerSettings {
-    failure_threshold: Option<u32>,
-    success_threshold: Option<u32>,
-    timeout: Option<Duration>,
-    reset_timeout: Option<Duration>,
-    half_open_max_calls: Option<u32>,
-    critical: bool,
-    shadow: bool,
-}
-
-#[allow(missing_docs)] // the setters are documented at `CircuitBreakerConfigBuilder`
-impl BreakerSettings {
-    pub const fn new() -> Self {
-        BreakerSettings {
-            failure_threshold: None,
-            success_threshold: None,
-            timeout: None,
-            reset_timeout: None,
-            half_open_max_calls: None,
-            critical: false,
-            shadow: false,
-        }
-    }
-
-    pub const fn failure_threshold(mut self, value: u32) -> Self {
-        self.failure_threshold = Some(value);
-        self
-    }
-
-    pub const fn success_threshold(mut self, value: u32) -> Self {
-        self.success_threshold = Some(value);
-        self
-    }
-
-    pub const fn timeout(mut self, value: Duration) -> Self {
-        self.timeout = Some(value);
-        self
-    }
-
-    pub const fn reset_timeout(mut self, value: Duration) -> Self {
-        self.reset_timeout = Some(value);
-        self
-    }
-
-    pub const fn half_open_max_calls(mut self, value: u32) -> Self {
-        self.half_open_max_calls = Some(value);
-        self
-    }
-
-    pub const fn critical(mut self, value: bool) -> Self {
-        self.critical = value;
-        self
-    }
-
-    pub const fn shadow(mut self, value: bool) -> Self {
-        self.shadow = value;
-        self
-    }
-
-    /// The attribute has checked each value at expansion.
-    pub(crate) fn config(&self) -> CircuitBreakerConfig {
-        let default = CircuitBreakerConfig::default();
-        CircuitBreakerConfig {
-            failure_threshold: self.failure_threshold.or(default.failure_threshold),
-            success_threshold: self.success_threshold.unwrap_or(default.success_threshold),
-            timeout: self.timeout.unwrap_or(default.timeout),
-            reset_timeout: self.reset_timeout.unwrap_or(default.reset_timeout),
-            half_open_max_calls: self.half_open_max_calls.unwrap_or(default.half_open_max_calls),
-            critical: self.critical,
-            shadow: self.shadow,
-            ..default
-        }
-    }
-}
-
-/// The `static` of a `#[circuit_breaker]`.
+/// What a `#[circuit_breaker]` declares.
 #[derive(Debug)]
-pub struct BreakerSite {
+pub struct Declaration {
     origin: Origin,
+    /// As spelled out.
     name: Option<&'static str>,
+    /// The default name of one whose place says less than this.
+    title: Option<&'static str>,
     settings: BreakerSettings,
-    handle: OnceCell<CircuitBreaker>,
+    /// Of a family: for how many keys.
+    max_keys: Option<u32>,
 }
 
-/// What a site submits at link time.
-#[derive(Debug)]
-pub struct BreakerEntry(pub &'static BreakerSite);
-
-inventory::collect!(BreakerEntry);
-
-impl BreakerSite {
+impl Declaration {
     /// `name`: as spelled out; `None`: `module::path::function`.
     pub const fn new(
         origin: Origin,
         name: Option<&'static str>,
         settings: BreakerSettings,
     ) -> Self {
-        BreakerSite { origin, name, settings, handle: OnceCell::new() }
+        Declaration { origin, name, title: None, settings, max_keys: None }
+    }
+
+    /// With another default name than `module::path::function`.
+    pub const fn titled(mut self, title: &'static str) -> Self {
+        self.title = Some(title);
+        self
+    }
+
+    /// Of a family of breakers, at most so many.
+    pub const fn keyed(mut self, max_keys: u32) -> Self {
+        self.max_keys = Some(max_keys);
+        self
     }
 
     pub(crate) fn origin(&self) -> Origin {
@@ -169,26 +106,103 @@ impl BreakerSite {
         self.settings
     }
 
+    pub(crate) fn max_keys(&self) -> Option<u32> {
+        self.max_keys
+    }
+
+    /// Whether one breaker, or one family, can be both.
+    pub(crate) fn agrees_with(&self, other: &Declaration) -> bool {
+        self.settings == other.settings && self.max_keys == other.max_keys
+    }
+
+    fn default_name(&self) -> String {
+        self.title.map_or_else(|| self.origin.path(), str::to_owned)
+    }
+
+    /// Its name in full, linked or not.
+    fn full_name(&'static self) -> Arc<str> {
+        let linked = linked_breakers().iter().find(|(_, linked)| std::ptr::eq(*linked, self));
+        match (linked, self.name) {
+            (Some((name, _)), _) => name.clone(),
+            (None, Some(name)) => name.into(),
+            (None, None) => self.default_name().into(),
+        }
+    }
+}
+
+/// The `static` of a `#[circuit_breaker]`, which keeps the breaker or the family once it is found.
+#[derive(Debug)]
+pub struct Site<H> {
+    declaration: Declaration,
+    handle: OnceCell<H>,
+}
+
+/// That of a breaker.
+pub type BreakerSite = Site<CircuitBreaker>;
+
+/// That of a family.
+pub type FamilySite = Site<BreakerFamily>;
+
+/// What a site submits at link time.
+#[derive(Debug)]
+pub struct BreakerEntry(&'static Declaration);
+
+impl BreakerEntry {
+    /// Of that site.
+    pub const fn of<H>(site: &'static Site<H>) -> Self {
+        BreakerEntry(&site.declaration)
+    }
+}
+
+inventory::collect!(BreakerEntry);
+
+impl<H> Site<H> {
+    /// Of that declaration.
+    pub const fn new(declaration: Declaration) -> Self {
+        Site { declaration, handle: OnceCell::new() }
+    }
+
+    #[cold]
+    fn find(
+        &'static self,
+        attach: fn(&CircuitBreakerRegistry, Arc<str>, &'static Declaration) -> H,
+    ) -> &'static H {
+        self.handle.get_or_init(|| {
+            let registry = &Scope::current().registry;
+            register_linked_breakers(registry);
+            attach(registry, self.declaration.full_name(), &self.declaration)
+        })
+    }
+}
+
+impl BreakerSite {
     /// The site's breaker. It is found once and kept.
     #[inline]
     pub fn breaker(&'static self) -> BreakerRef {
         #[cfg(feature = "test-util")]
         if let Some(scope) = Scope::isolated() {
-            return BreakerRef::Isolated(attach(&scope.registry, self));
+            let name = self.declaration.full_name();
+            return BreakerRef::Isolated(scope.registry.attach(name, &self.declaration));
         }
         match self.handle.get() {
             Some(breaker) => BreakerRef::Static(breaker),
-            None => BreakerRef::Static(self.find()),
+            None => BreakerRef::Static(self.find(CircuitBreakerRegistry::attach)),
         }
     }
+}
 
-    #[cold]
-    fn find(&'static self) -> &'static CircuitBreaker {
-        self.handle.get_or_init(|| {
-            let registry = &Scope::current().registry;
-            register_linked_breakers(registry);
-            attach(registry, self)
-        })
+impl FamilySite {
+    /// The breaker of that key. The family is found once and kept.
+    pub fn member(&'static self, key: &str) -> CircuitBreaker {
+        #[cfg(feature = "test-util")]
+        if let Some(scope) = Scope::isolated() {
+            let name = self.declaration.full_name();
+            return scope.registry.attach_family(name, &self.declaration).get(key);
+        }
+        match self.handle.get() {
+            Some(family) => family.get(key),
+            None => self.find(CircuitBreakerRegistry::attach_family).get(key),
+        }
     }
 }
 
@@ -200,14 +214,6 @@ pub enum BreakerRef {
     /// That of [`testing::isolated`](crate::testing).
     #[cfg(feature = "test-util")]
     Isolated(CircuitBreaker),
-}
-
-impl BreakerRef {
-    /// A guard for one call, which it has yet to ask for.
-    #[inline]
-    pub fn guard(&self) -> Guard<'_> {
-        (**self).guard()
-    }
 }
 
 impl Deref for BreakerRef {
@@ -229,10 +235,11 @@ fn names<S>(
     sites: impl Iterator<Item = &'static S>,
     origin: impl Fn(&S) -> Origin,
     name: impl Fn(&S) -> Option<&'static str>,
+    default: impl Fn(&S) -> String,
 ) -> Vec<(Arc<str>, &'static S)> {
     let mut sites: Vec<_> = sites.collect();
     sites.sort_by_key(|site| {
-        (name(site).map_or_else(|| origin(site).path(), str::to_owned), origin(site).place())
+        (name(site).map_or_else(|| default(site), str::to_owned), origin(site).place())
     });
     let mut taken: HashMap<String, u32> = HashMap::new();
     let mut named = Vec::with_capacity(sites.len());
@@ -240,7 +247,7 @@ fn names<S>(
         let unique: Arc<str> = match name(site) {
             Some(name) => name.into(),
             None => {
-                let path = origin(site).path();
+                let path = default(site);
                 let count = taken.entry(path.clone()).or_default();
                 *count += 1;
                 if *count == 1 { path.into() } else { format!("{path}#{count}").into() }
@@ -251,29 +258,22 @@ fn names<S>(
     named
 }
 
-fn linked_breakers() -> &'static [(Arc<str>, &'static BreakerSite)] {
-    static LINKED: OnceCell<Vec<(Arc<str>, &'static BreakerSite)>> = OnceCell::new();
+fn linked_breakers() -> &'static [(Arc<str>, &'static Declaration)] {
+    static LINKED: OnceCell<Vec<(Arc<str>, &'static Declaration)>> = OnceCell::new();
     LINKED.get_or_init(|| {
-        let sites = inventory::iter::<BreakerEntry>.into_iter().map(|entry| entry.0);
-        names(sites, |site| site.origin, |site| site.name)
+        let declared = inventory::iter::<BreakerEntry>.into_iter().map(|entry| entry.0);
+        names(declared, |one| one.origin, |one| one.name, Declaration::default_name)
     })
-}
-
-/// The breaker of a site, linked or not.
-fn attach(registry: &CircuitBreakerRegistry, site: &'static BreakerSite) -> CircuitBreaker {
-    let linked = linked_breakers().iter().find(|(_, linked)| std::ptr::eq(*linked, site));
-    let name = match (linked, site.name) {
-        (Some((name, _)), _) => name.clone(),
-        (None, Some(name)) => name.into(),
-        (None, None) => site.origin.path().into(),
-    };
-    registry.attach(name, site)
 }
 
 /// Makes the breaker of every site that the linker kept; a second time it does nothing.
 pub(crate) fn register_linked_breakers(registry: &CircuitBreakerRegistry) {
-    for (name, site) in linked_breakers() {
-        registry.attach(name.clone(), site);
+    for (name, declaration) in linked_breakers() {
+        if declaration.max_keys.is_some() {
+            registry.attach_family(name.clone(), declaration);
+        } else {
+            registry.attach(name.clone(), declaration);
+        }
     }
 }
 
@@ -429,5 +429,5 @@ impl CheckSite {
 /// Every check that the linker kept, with its name, sorted by name, file and line.
 pub(crate) fn linked_checks() -> Vec<(Arc<str>, &'static CheckSite)> {
     let sites = inventory::iter::<CheckEntry>.into_iter().map(|entry| entry.0);
-    names(sites, |site| site.origin, |site| site.name)
+    names(sites, |site| site.origin, |site| site.name, |site| site.origin.path())
 }

@@ -1,6 +1,7 @@
 //! The keys of an attribute. Each mistake is one error at its token, and the rest of the keys are
 //! read all the same.
 
+mod literal;
 mod value;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
@@ -25,13 +26,20 @@ impl Key {
 pub(crate) struct Arg {
     pub(crate) key: &'static str,
     pub(crate) value: Value,
+    /// Where the key stands.
+    pub(crate) key_span: Span,
     /// Where the value stands.
     pub(crate) span: Span,
 }
 
-/// The keys that were given, each valid for itself.
+/// The keys that were given.
 #[derive(Default)]
-pub(crate) struct Args(Vec<Arg>);
+pub(crate) struct Args {
+    /// Each is valid for itself.
+    valid: Vec<Arg>,
+    /// Valid or not.
+    given: Vec<&'static str>,
+}
 
 impl Args {
     pub(crate) fn parse(tokens: TokenStream, keys: &[Key], errors: &mut Errors) -> Self {
@@ -46,43 +54,47 @@ impl Args {
     }
 
     pub(crate) fn find(&self, key: &str) -> Option<&Arg> {
-        self.0.iter().find(|arg| arg.key == key)
+        self.valid.iter().find(|arg| arg.key == key)
+    }
+
+    /// Whether the key was given, with whatever value: one that is wrong has left an error.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.given.contains(&key)
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Arg> {
-        self.0.iter()
+        self.valid.iter()
     }
 
     fn read(&mut self, input: ParseStream<'_>, keys: &[Key], errors: &mut Errors) {
-        let mut seen = Vec::new();
         while !input.is_empty() {
-            let arg = read_arg(input, keys, &mut seen).and_then(|arg| {
+            let arg = read_arg(input, keys, &mut self.given).and_then(|arg| {
                 let ended = input.is_empty() || input.peek(Token![,]);
                 if ended { Ok(arg) } else { Err(input.error("expected `,` before the next key")) }
             });
-            self.0.extend(errors.note(arg));
+            self.valid.extend(errors.note(arg));
             skip_past_comma(input);
         }
     }
 }
 
-fn read_arg(input: ParseStream<'_>, keys: &[Key], seen: &mut Vec<&'static str>) -> Result<Arg> {
+fn read_arg(input: ParseStream<'_>, keys: &[Key], given: &mut Vec<&'static str>) -> Result<Arg> {
     let ident = read_key(input, keys)?;
     // The value is read before the key is judged: after a mistake, reading goes on behind it.
     let value = read_value(input)?;
     let Some(key) = keys.iter().find(|key| ident == key.name) else {
         return Err(unknown(&ident, keys));
     };
-    if seen.contains(&key.name) {
+    if given.contains(&key.name) {
         return Err(Error::new(ident.span(), format!("`{}` is given twice", key.name)));
     }
-    seen.push(key.name);
+    given.push(key.name);
     let span = value.as_ref().map_or(ident.span(), value::span);
     let value = match value {
         Some(value) => key.takes.read(value),
         None => key.takes.without_value().ok_or_else(|| missing(&ident, key)),
     }?;
-    Ok(Arg { key: key.name, value, span })
+    Ok(Arg { key: key.name, value, key_span: ident.span(), span })
 }
 
 fn read_key(input: ParseStream<'_>, keys: &[Key]) -> Result<Ident> {
@@ -192,7 +204,7 @@ mod tests {
 
     const KEYS: [Key; 4] = [
         Key::new("name", Takes::Name),
-        Key::new("failure_threshold", Takes::Count),
+        Key::new("failure_threshold", Takes::Count(u32::MAX)),
         Key::new("timeout", Takes::Duration),
         Key::new("critical", Takes::Flag),
     ];

@@ -43,11 +43,8 @@ pub(crate) fn name(krate: &TokenStream, args: &Args) -> TokenStream {
 pub(crate) fn settings(krate: &TokenStream, settings: &str, args: &Args) -> TokenStream {
     let here = Span::mixed_site();
     let settings = Ident::new(settings, here);
-    let setters = args.iter().filter_map(|arg| {
-        let key = Ident::new(arg.key, here);
-        let value = arg.value.setting(krate)?;
-        Some(quote_spanned!(here=> .#key(#value)))
-    });
+    let setters = args.iter().filter(|arg| arg.key != "name" && arg.key != "max_keys");
+    let setters = setters.filter_map(|arg| arg.value.setter(arg.key, krate));
     quote_spanned!(here=> #krate::__private::#settings::new() #(#setters)*)
 }
 

@@ -3,7 +3,10 @@
 
 mod breaker;
 mod checks;
+mod families;
+mod limits;
 mod nested;
+mod outputs;
 mod registration;
 mod sent;
 mod shapes;

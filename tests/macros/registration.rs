@@ -36,6 +36,80 @@ fn a_breaker_that_nobody_called_is_there_from_the_start_with_its_settings() {
     assert_eq!(*config, expected);
 }
 
+const CHECK: &str = "checks::boxed";
+
+#[avail::circuit_breaker(
+    name = "registration::every_key",
+    failure_rate = "50%",
+    slow_call_rate = 0.25,
+    slow_call = "200ms",
+    slow_in_flight,
+    window = "30s",
+    min_calls = 20,
+    call_timeout = 2,
+    probe_timeout = "1m",
+    cancel_failure_after = "3s",
+    max_timeout = "10m",
+    backoff = 2,
+    jitter = 0.2,
+    recovery_check = CHECK,
+    shadow
+)]
+async fn every_key() -> Result<(), Error> {
+    Ok(())
+}
+
+#[avail::circuit_breaker(
+    name = "registration::both_rules",
+    failure_threshold = 4,
+    failure_rate = 1.0,
+    window = 50,
+    jitter = 0,
+    backoff = 1.5,
+    cancel_failure_after = "never"
+)]
+async fn both_rules() -> Result<(), Error> {
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_key_is_that_of_the_builder() {
+    let _isolated = testing::isolated();
+    let seconds = std::time::Duration::from_secs;
+    let expected = avail::CircuitBreakerConfig::builder()
+        .failure_rate(0.5)
+        .slow_call_rate(0.25)
+        .slow_call(std::time::Duration::from_millis(200))
+        .slow_in_flight(true)
+        .window(seconds(30))
+        .min_calls(20)
+        .call_timeout(seconds(2))
+        .probe_timeout(seconds(60))
+        .cancel_failure_after(seconds(3))
+        .max_timeout(seconds(600))
+        .backoff(2.0)
+        .jitter(0.2)
+        .recovery_check("checks::boxed")
+        .shadow(true)
+        .build()
+        .expect("valid");
+    assert_eq!(every_key().await, Ok(()));
+    assert_eq!(*breaker("registration::every_key").config(), expected);
+    assert_eq!(expected.failure_threshold, None, "a rate alone is the only rule");
+
+    let both = avail::CircuitBreakerConfig::builder()
+        .failure_threshold(4)
+        .failure_rate(1.0)
+        .window(50)
+        .jitter(0.0)
+        .backoff(1.5)
+        .cancel_failure_after(avail::CancelFailure::Never)
+        .build()
+        .expect("valid");
+    assert_eq!(both_rules().await, Ok(()));
+    assert_eq!(*breaker("registration::both_rules").config(), both);
+}
+
 #[avail::circuit_breaker(name = "registration::never_instantiated")]
 #[expect(dead_code, reason = "this is what the test is about")]
 fn never_instantiated<T: Display>(value: T) -> Result<String, Error> {

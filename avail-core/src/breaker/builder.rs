@@ -158,10 +158,15 @@ impl CircuitBreakerConfigBuilder {
     ///
     /// [`ConfigError`] where a value is out of the range that its setter names, or two contradict
     /// each other.
-    pub fn build(mut self) -> Result<CircuitBreakerConfig, ConfigError> {
+    pub fn build(self) -> Result<CircuitBreakerConfig, ConfigError> {
+        self.unchecked().validate()
+    }
+
+    /// What was set, once it is known whether the rule holds that nobody spoke of.
+    pub(crate) fn unchecked(mut self) -> CircuitBreakerConfig {
         let default = if self.config.has_rates() { None } else { self.config.failure_threshold };
         self.config.failure_threshold = self.streak.or(default);
-        self.config.validate()
+        self.config
     }
 }
 

@@ -77,7 +77,41 @@ impl<T, C: FnOnce(&T) -> End> Finish<T> for Judged<C> {
     }
 
     fn refuse(&mut self, _: CircuitBreakerError) -> T {
-        unreachable!("no attribute sets a limit")
+        unreachable!("a call without a limit is not cut off")
+    }
+}
+
+/// As the output's type says, with the answer of one that is cut off.
+pub struct JudgedOr<C, T>(pub(super) Option<C>, pub(super) fn(CircuitBreakerError) -> T);
+
+impl<T, C: FnOnce(&T) -> End> Finish<T> for JudgedOr<C, T> {
+    type Output = T;
+
+    #[inline]
+    fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> T {
+        guard.settle(&output, taken(&mut self.0));
+        output
+    }
+
+    fn refuse(&mut self, error: CircuitBreakerError) -> T {
+        (self.1)(error)
+    }
+}
+
+/// As the output's type says, or the error of one that is cut off.
+pub struct JudgedOrCutOff<C>(pub(super) Option<C>);
+
+impl<T, C: FnOnce(&T) -> End> Finish<T> for JudgedOrCutOff<C> {
+    type Output = Result<T, CircuitBreakerError>;
+
+    #[inline]
+    fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> Self::Output {
+        guard.settle(&output, taken(&mut self.0));
+        Ok(output)
+    }
+
+    fn refuse(&mut self, error: CircuitBreakerError) -> Self::Output {
+        Err(error)
     }
 }
 
@@ -240,5 +274,17 @@ impl<F, J> fmt::Debug for Running<'_, '_, F, J> {
 impl<C> fmt::Debug for Judged<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Judged")
+    }
+}
+
+impl<C, T> fmt::Debug for JudgedOr<C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JudgedOr")
+    }
+}
+
+impl<C> fmt::Debug for JudgedOrCutOff<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JudgedOrCutOff")
     }
 }

@@ -10,7 +10,7 @@ use std::task::Context;
 #[cfg(feature = "tower")]
 use std::time::Duration;
 
-use super::call::{Judged, Running};
+use super::call::{Judged, JudgedOr, JudgedOrCutOff, Running};
 use super::error::CircuitBreakerError;
 use super::inner::{Ended, Inner};
 use super::machine::Ticket;
@@ -247,14 +247,45 @@ impl<'a> Guard<'a> {
         result
     }
 
-    /// Runs a future to its end, and takes its output into account.
+    /// Runs a future to its end, however long that takes, and takes its output into account.
     #[inline]
     pub fn run<F, C>(&mut self, future: F, classify: C) -> Running<'_, 'a, F, Judged<C>>
     where
         F: Future + Unpin,
         C: FnOnce(&F::Output) -> End,
     {
+        self.duties = self.duties.without(Duties::TIMEOUT);
         Running::new(self, future, Judged(Some(classify)))
+    }
+
+    /// Runs a future to its end, and takes its output into account. Of one that is cut off, gives
+    /// what `reject` makes of the error.
+    #[inline]
+    pub fn run_or<F, C>(
+        &mut self,
+        future: F,
+        classify: C,
+        reject: fn(CircuitBreakerError) -> F::Output,
+    ) -> Running<'_, 'a, F, JudgedOr<C, F::Output>>
+    where
+        F: Future + Unpin,
+        C: FnOnce(&F::Output) -> End,
+    {
+        Running::new(self, future, JudgedOr(Some(classify), reject))
+    }
+
+    /// Runs a future to its end, or until it is cut off, and takes that into account.
+    #[inline]
+    pub fn run_in_time<F, C>(
+        &mut self,
+        future: F,
+        classify: C,
+    ) -> Running<'_, 'a, F, JudgedOrCutOff<C>>
+    where
+        F: Future + Unpin,
+        C: FnOnce(&F::Output) -> End,
+    {
+        Running::new(self, future, JudgedOrCutOff(Some(classify)))
     }
 
     /// The call has to wait. Gives the error of one that is cut off.

@@ -13,7 +13,7 @@ use crate::availability::ledger::{CheckTerms, Ledger};
 use crate::breaker::Mode;
 use crate::breaker::fleet::MODE_VARIABLE;
 use crate::error::MonitorError;
-use crate::health::dependencies::{Dependencies, validate};
+use crate::health::dependencies::{Dependencies, nearest, validate};
 use crate::health::{HealthCheck, RESERVED, Schedule};
 use crate::history::RecoveryReport;
 use crate::history::disk::{OpenError, RealDisk};
@@ -190,6 +190,9 @@ impl AvailabilityMonitorBuilder {
         }
         let checks = self.all_checks(&registry)?;
         can_be_waited_for(&checks, &registry)?;
+        if self.discover {
+            self.recovery_checks_are_there(&checks, &registry)?;
+        }
         let history = self.open_history().await?;
 
         let clock = Scope::current().clock.clone();
@@ -262,6 +265,30 @@ impl AvailabilityMonitorBuilder {
             check
         });
         named.collect()
+    }
+
+    /// Refuses attributes whose `recovery_check` names no check. One that is left out, or goes by
+    /// another name here, is there: then calls probe as usual.
+    fn recovery_checks_are_there(
+        &self,
+        checks: &[(HealthCheck, Schedule)],
+        registry: &CircuitBreakerRegistry,
+    ) -> Result<(), MonitorError> {
+        let linked = site::linked_checks().into_iter().map(|(name, _)| name);
+        let named = checks.iter().map(|(check, _)| check.name.clone());
+        let known: BTreeSet<_> = linked.chain(named).collect();
+        for (breaker, declaration) in registry.declarations() {
+            let check = declaration.settings().recovery_check;
+            if let Some(check) = check.filter(|check| !known.contains(*check)) {
+                return Err(MonitorError::UnknownRecoveryCheck {
+                    breaker,
+                    origin: Box::new(declaration.origin()),
+                    check: check.into(),
+                    nearest: nearest(check, &known),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn excludes(&self, path: &str) -> bool {

@@ -13,6 +13,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::health::{FailureClass, Health, HealthStatus};
+use crate::site::{BreakerSettings, Declaration, Origin};
 use crate::testing::{Isolated, isolated};
 use crate::{CircuitBreakerConfig, CircuitState, Severity};
 
@@ -371,6 +372,30 @@ async fn where_no_monitor_runs_the_recovery_check_calls_probe_as_usual() {
         breaker.acquire().expect("a probe").success();
         assert_eq!(breaker.state(), CircuitState::HalfOpen);
     }
+}
+
+static RECOVERS: Declaration = Declaration::new(
+    Origin::new("storage", "fetch", "src/storage.rs", 12),
+    Some("storage"),
+    BreakerSettings::new().recovery_check("disk"),
+);
+
+#[tokio::test(start_paused = true)]
+async fn an_attribute_whose_recovery_check_is_not_there_is_an_error_at_the_start() {
+    let _isolated = isolated();
+    let registry = CircuitBreakerRegistry::new();
+    registry.attach("storage".into(), &RECOVERS);
+    let start = |check: &str| {
+        let (check, _) = counted(check, |_| Health::healthy());
+        AvailabilityMonitor::builder().breakers(registry.clone()).check(check).start()
+    };
+    let error = start("disks").await.expect_err("there is no such check");
+    assert_eq!(
+        error.to_string(),
+        "circuit breaker `storage`, declared at src/storage.rs:12 (`storage::fetch`), has the \
+         recovery check `disk`, which is no health check here: did you mean `disks`?"
+    );
+    start("disk").await.expect("it is there").stop().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::site::BreakerSettings;
+use crate::site::{BreakerSettings, BreakerSite, Declaration};
 use crate::{CircuitState, MonitorError, Outcome};
 
 fn config() -> CircuitBreakerConfig {
@@ -49,11 +49,14 @@ fn a_breaker_that_was_reconfigured_is_found_by_the_settings_that_declared_it() {
     assert!(message.contains("failure_threshold: Some(1)"), "{message}");
 }
 
-static SITE: BreakerSite = BreakerSite::new(
+const DECLARED: Declaration = Declaration::new(
     Origin::new("storage", "fetch", "src/storage.rs", 12),
     Some("storage"),
     BreakerSettings::new().failure_threshold(3),
 );
+
+static SITE: Declaration = DECLARED;
+static CALLED: BreakerSite = BreakerSite::new(DECLARED);
 
 fn attach(registry: &CircuitBreakerRegistry) -> CircuitBreaker {
     registry.attach("storage".into(), &SITE)
@@ -98,6 +101,62 @@ fn what_differs_from_an_attribute_is_told_its_place() {
     let error = registry.get_or_create_with("storage", config()).expect_err("it differs");
     let place = "declared at src/storage.rs:12 (`storage::fetch`)";
     assert!(error.to_string().contains(place), "{error}");
+}
+
+static FAMILY: Declaration = Declaration::new(
+    Origin::new("storage", "fetch_for", "src/storage.rs", 30),
+    Some("storage"),
+    BreakerSettings::new().failure_threshold(1),
+)
+.keyed(2);
+
+static SAME_FAMILY: Declaration = Declaration::new(
+    Origin::new("storage", "store_for", "src/storage.rs", 40),
+    Some("storage"),
+    BreakerSettings::new().failure_threshold(1),
+)
+.keyed(2);
+
+static LARGER_FAMILY: Declaration = Declaration::new(
+    Origin::new("storage", "drop_for", "src/storage.rs", 50),
+    Some("storage"),
+    BreakerSettings::new().failure_threshold(1),
+)
+.keyed(3);
+
+#[test]
+fn attributes_that_declare_the_same_family_share_it() {
+    let registry = CircuitBreakerRegistry::new();
+    let [first, second] =
+        [&FAMILY, &SAME_FAMILY].map(|one| registry.attach_family("storage".into(), one));
+    first.get("a").trip();
+    assert_eq!(second.get("a").state(), CircuitState::Open);
+    assert_eq!(registry.components(), [("storage".into(), false)]);
+    assert_eq!(registry.conflicts(), []);
+}
+
+#[test]
+fn a_family_of_another_size_and_a_breaker_of_its_name_are_conflicts_that_name_both_places() {
+    let cases = [
+        (&LARGER_FAMILY, "src/storage.rs:50 (`storage::drop_for`)"),
+        (&SITE, "src/storage.rs:12 (`storage::fetch`)"),
+    ];
+    for (other, place) in cases {
+        let registry = CircuitBreakerRegistry::new();
+        registry.attach_family("storage".into(), &FAMILY);
+        if other.max_keys().is_some() {
+            registry.attach_family("storage".into(), other);
+        } else {
+            registry.attach("storage".into(), other);
+        }
+        let [conflict] = &registry.conflicts()[..] else { panic!("one conflict") };
+        let message = MonitorError::from(conflict.clone()).to_string();
+        let expected = format!(
+            "circuit breaker `storage` is declared at src/storage.rs:30 (`storage::fetch_for`) and \
+             at {place}, with other settings; make them the same, or give one another name"
+        );
+        assert_eq!(message, expected);
+    }
 }
 
 #[test]
@@ -184,7 +243,7 @@ async fn a_monitor_does_not_start_where_an_attribute_differs_from_what_was_made_
     let _isolated = crate::testing::isolated();
     let registry = CircuitBreakerRegistry::global();
     registry.get_or_create_with("storage", config()).expect("it is new");
-    assert!(SITE.breaker().call_sync(|| Err::<(), _>("refused")).is_err());
+    assert!(CALLED.breaker().call_sync(|| Err::<(), _>("refused")).is_err());
     let started = crate::AvailabilityMonitor::builder().discover(false).start().await;
     let error = started.expect_err("they contradict");
     let MonitorError::BreakerMadeByHand { name, origin, .. } = &error else { panic!("{error}") };

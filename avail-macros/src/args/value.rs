@@ -6,25 +6,41 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::{Error, Expr, ExprLit, ExprPath, Ident, Lit, Path, Result};
 
+use super::literal::{duration, integer, number, percentage, share};
+
 /// What a key takes.
 pub(crate) enum Takes {
     /// A string, or the path to a constant one.
     Name,
     /// A list of such.
     Names,
-    /// An integer of at least 1.
-    Count,
+    /// An integer from 1 to this.
+    Count(u32),
     /// A duration longer than zero.
     Duration,
     /// A duration, which may be zero.
     Delay,
     /// A number above 0 and below 100.
     Percentage,
+    /// A number above 0 and at most 1, or a percentage.
+    Share,
+    /// A number of at least 1.
+    Factor,
+    /// A number of at least 0, and below 1.
+    Spread,
+    /// A number of calls, up to this, or a duration longer than zero.
+    Window(u32),
+    /// A duration, or `"never"`.
+    CancelFailure,
     Flag,
     /// A word, and the name that it has in avail's enum.
     Choice(&'static [(&'static str, &'static str)]),
     /// An expression, or a closure of one argument.
     Fallback,
+    /// A path, or a closure of one argument, which is this.
+    Predicate(&'static str),
+    /// An expression, and no closure.
+    Key,
     /// The path to avail.
     Path,
 }
@@ -35,10 +51,14 @@ pub(crate) enum Value {
     Names(Vec<Expr>),
     Count(u32),
     Duration(Duration),
-    Percentage(f64),
+    Number(f64),
+    WindowOfCalls(u32),
+    WindowOfTime(Duration),
+    /// `None`: never.
+    CancelFailure(Option<Duration>),
     Flag(bool),
     Choice(&'static str),
-    Fallback(Expr),
+    Code(Expr),
     Path(Path),
 }
 
@@ -49,12 +69,23 @@ impl Takes {
         match self {
             Takes::Name => "a string, or the path to a `const` of type `&str`".into(),
             Takes::Names => "a list of strings, such as `[\"postgres\"]`".into(),
-            Takes::Count => format!("an integer from 1 to {}", u32::MAX),
+            Takes::Count(most) => format!("an integer from 1 to {most}"),
             Takes::Duration => format!("a duration longer than zero, {SUCH_AS}"),
             Takes::Delay => format!("a duration, {SUCH_AS}"),
             Takes::Percentage => {
                 "a percentage above 0 and below 100, such as `99.95` or `\"99.95%\"`".into()
             }
+            Takes::Share => {
+                "a share above 0 and at most 1, such as `0.5`, or a percentage, such as `\"50%\"`"
+                    .into()
+            }
+            Takes::Factor => "a number of at least 1, such as `2` or `1.5`".into(),
+            Takes::Spread => "a number of at least 0 and below 1, such as `0.1`".into(),
+            Takes::Window(most) => format!(
+                "a number of calls from 1 to {most}, or a duration longer than zero, such as \
+                 `\"30s\"`"
+            ),
+            Takes::CancelFailure => format!("`\"never\"`, or a duration, {SUCH_AS}"),
             Takes::Flag => "`true` or `false`".into(),
             Takes::Choice(words) => {
                 let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word:?}`")).collect();
@@ -62,6 +93,14 @@ impl Takes {
             }
             Takes::Fallback => {
                 "an expression, or a closure that takes the `CircuitBreakerError`".into()
+            }
+            Takes::Predicate(argument) => {
+                format!(
+                    "a path to a function, or a closure, that takes {argument} and returns a `bool`"
+                )
+            }
+            Takes::Key => {
+                "an expression over the arguments, such as `tenant` or `&request.host`".into()
             }
             Takes::Path => "the path to the crate `avail`".into(),
         }
@@ -79,7 +118,11 @@ impl Takes {
 
     fn understand(&self, given: Expr) -> Option<Value> {
         match (self, given) {
-            (Takes::Fallback, given) => is_fallback(&given).then_some(Value::Fallback(given)),
+            (Takes::Fallback, Expr::Closure(closure)) if closure.inputs.len() != 1 => None,
+            (Takes::Fallback, given) => Some(Value::Code(given)),
+            (Takes::Predicate(_), given) => is_predicate(&given).then_some(Value::Code(given)),
+            (Takes::Key, Expr::Closure(_)) => None,
+            (Takes::Key, given) => Some(Value::Code(given)),
             (Takes::Name, given @ Expr::Path(_)) => Some(Value::Name(given)),
             (Takes::Names, Expr::Array(list)) => {
                 let names =
@@ -104,14 +147,29 @@ impl Takes {
                 let lit = Lit::Str(name);
                 Some(Value::Name(Expr::Lit(ExprLit { attrs: Vec::new(), lit })))
             }
-            (Takes::Count, Lit::Int(count)) => {
-                count.base10_parse().ok().filter(|count| *count > 0).map(Value::Count)
-            }
+            (Takes::Count(most), lit) => count(&lit, *most).map(Value::Count),
             (Takes::Duration, lit) => {
                 duration(&lit).filter(|duration| !duration.is_zero()).map(Value::Duration)
             }
             (Takes::Delay, lit) => duration(&lit).map(Value::Duration),
-            (Takes::Percentage, lit) => percentage(&lit).map(Value::Percentage),
+            (Takes::Percentage, lit) => percentage(&lit).map(Value::Number),
+            (Takes::Share, lit) => share(&lit).map(Value::Number),
+            (Takes::Factor, lit) => number(&lit).filter(|factor| *factor >= 1.0).map(Value::Number),
+            (Takes::Spread, lit) => {
+                number(&lit).filter(|share| (0.0..1.0).contains(share)).map(Value::Number)
+            }
+            (Takes::Window(most), lit @ Lit::Int(_)) => {
+                count(&lit, *most).map(Value::WindowOfCalls)
+            }
+            (Takes::Window(_), lit @ Lit::Str(_)) => {
+                duration(&lit).filter(|length| !length.is_zero()).map(Value::WindowOfTime)
+            }
+            (Takes::CancelFailure, Lit::Str(text)) if text.value() == "never" => {
+                Some(Value::CancelFailure(None))
+            }
+            (Takes::CancelFailure, lit) => {
+                duration(&lit).map(|after| Value::CancelFailure(Some(after)))
+            }
             (Takes::Flag, Lit::Bool(flag)) => Some(Value::Flag(flag.value)),
             (Takes::Choice(words), Lit::Str(given)) => {
                 let given = given.value();
@@ -124,25 +182,44 @@ impl Takes {
 }
 
 impl Value {
-    /// As the argument of the setter that is named as the key; `None`: the key is not a setting.
-    pub(crate) fn setting(&self, krate: &TokenStream) -> Option<TokenStream> {
+    /// The call of the setter that is named as the key; `None`: the key is not a setting.
+    pub(crate) fn setter(&self, key: &str, krate: &TokenStream) -> Option<TokenStream> {
         let here = Span::mixed_site();
-        Some(match self {
+        let argument = match self {
             Value::Count(count) => count.to_token_stream(),
-            Value::Duration(duration) => {
-                let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
-                quote_spanned!(here=> #krate::__private::Duration::new(#seconds, #nanos))
+            Value::Duration(time) => duration_tokens(*time, krate),
+            Value::Number(number) => number.to_token_stream(),
+            Value::WindowOfCalls(calls) => {
+                quote_spanned!(here=> #krate::__private::RateWindow::Calls(#calls))
             }
-            Value::Percentage(percent) => percent.to_token_stream(),
+            Value::WindowOfTime(length) => {
+                let length = duration_tokens(*length, krate);
+                quote_spanned!(here=> #krate::__private::RateWindow::Time(#length))
+            }
+            Value::CancelFailure(Some(after)) => {
+                let after = duration_tokens(*after, krate);
+                quote_spanned!(here=> #krate::__private::CancelFailure::After(#after))
+            }
+            Value::CancelFailure(None) => {
+                quote_spanned!(here=> #krate::__private::CancelFailure::Never)
+            }
             Value::Flag(flag) => flag.to_token_stream(),
+            Value::Name(name) => name.to_token_stream(),
             Value::Names(names) => quote_spanned!(here=> &[#(#names),*]),
             Value::Choice(variant) => {
                 let variant = Ident::new(variant, here);
                 quote_spanned!(here=> #krate::__private::Probe::#variant)
             }
-            Value::Name(_) | Value::Fallback(_) | Value::Path(_) => return None,
-        })
+            Value::Code(_) | Value::Path(_) => return None,
+        };
+        let key = Ident::new(key, here);
+        Some(quote_spanned!(here=> .#key(#argument)))
     }
+}
+
+fn duration_tokens(time: Duration, krate: &TokenStream) -> TokenStream {
+    let (seconds, nanos) = (time.as_secs(), time.subsec_nanos());
+    quote_spanned!(Span::mixed_site()=> #krate::__private::Duration::new(#seconds, #nanos))
 }
 
 /// The position of an expression's first token.
@@ -159,85 +236,14 @@ fn ungrouped(expr: Expr) -> Expr {
     }
 }
 
-fn is_fallback(expr: &Expr) -> bool {
+fn is_predicate(expr: &Expr) -> bool {
     match expr {
-        Expr::Closure(closure) => closure.inputs.len() == 1,
-        _ => true,
+        Expr::Closure(closure) => closure.inputs.len() == 1 && closure.asyncness.is_none(),
+        Expr::Path(_) => true,
+        _ => false,
     }
 }
 
-fn duration(lit: &Lit) -> Option<Duration> {
-    match lit {
-        Lit::Str(text) => humantime::parse_duration(&text.value()).ok(),
-        Lit::Int(seconds) if seconds.suffix().is_empty() => {
-            seconds.base10_parse().ok().map(Duration::from_secs)
-        }
-        Lit::Float(seconds) if seconds.suffix().is_empty() => seconds
-            .base10_parse()
-            .ok()
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-        _ => None,
-    }
-}
-
-fn percentage(lit: &Lit) -> Option<f64> {
-    let percent: f64 = match lit {
-        Lit::Str(text) => text.value().strip_suffix('%')?.trim_end().parse().ok()?,
-        Lit::Int(percent) if percent.suffix().is_empty() => percent.base10_parse().ok()?,
-        Lit::Float(percent) if percent.suffix().is_empty() => percent.base10_parse().ok()?,
-        _ => return None,
-    };
-    (percent > 0.0 && percent < 100.0).then_some(percent)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentages_are_numbers_or_text_and_neither_nothing_nor_all() {
-        let cases = [
-            ("99.95", Some(99.95)),
-            ("99", Some(99.0)),
-            ("\"99.95%\"", Some(99.95)),
-            ("\"99.95 %\"", Some(99.95)),
-            ("0.001", Some(0.001)),
-            ("0", None),
-            ("100", None),
-            ("100.0", None),
-            ("\"100%\"", None),
-            ("\"99.95\"", None),
-            ("\"NaN%\"", None),
-            ("99.9f64", None),
-            ("true", None),
-        ];
-        for (text, expected) in cases {
-            let lit = syn::parse_str(text).expect(text);
-            assert_eq!(percentage(&lit), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn durations_are_text_or_seconds() {
-        let cases = [
-            ("\"60s\"", Some(Duration::from_secs(60))),
-            ("\"1m 30s\"", Some(Duration::from_secs(90))),
-            ("\"500ms\"", Some(Duration::from_millis(500))),
-            ("60", Some(Duration::from_secs(60))),
-            ("1_000", Some(Duration::from_secs(1000))),
-            ("0.25", Some(Duration::from_millis(250))),
-            ("0", Some(Duration::ZERO)),
-            ("\"60\"", None),
-            ("\"\"", None),
-            ("\"-1s\"", None),
-            ("\"soon\"", None),
-            ("60u64", None),
-            ("1e300", None),
-            ("true", None),
-        ];
-        for (text, expected) in cases {
-            let lit = syn::parse_str(text).expect(text);
-            assert_eq!(duration(&lit), expected, "{text}");
-        }
-    }
+fn count(lit: &Lit, most: u32) -> Option<u32> {
+    integer(lit).filter(|count| (1..=most).contains(count))
 }

@@ -136,17 +136,55 @@ pub(crate) struct Ring {
     watch: AtomicU64,
 }
 
+/// Which epoch the counts of one thread are of. It alone writes it.
+#[derive(Debug)]
+struct Whose(/** The epoch plus one; 0: nothing has been counted yet. */ AtomicU64);
+
+impl Default for Whose {
+    fn default() -> Self {
+        Whose(AtomicU64::new(0))
+    }
+}
+
+impl Whose {
+    /// Counts of an earlier epoch are forgotten; `None` where a later one has begun.
+    #[inline]
+    fn enter(&self, epoch: u32, forget: impl FnOnce()) -> Option<()> {
+        if self.0.load(Relaxed) == u64::from(epoch) + 1 {
+            Some(())
+        } else {
+            self.begin(epoch, forget)
+        }
+    }
+
+    #[cold]
+    fn begin(&self, epoch: u32, forget: impl FnOnce()) -> Option<()> {
+        let own = self.0.load(Relaxed).checked_sub(1);
+        if own.is_some_and(|own| is_later(own as u32, epoch)) {
+            return None;
+        }
+        forget();
+        // Release: pairs with the Acquire in `is`, so that who sees the epoch sees no count of
+        // another.
+        self.0.store(u64::from(epoch) + 1, Ordering::Release);
+        Some(())
+    }
+
+    fn is(&self, epoch: u32) -> bool {
+        self.0.load(Ordering::Acquire) == u64::from(epoch) + 1
+    }
+}
+
 /// The calls of one thread in an epoch. It alone writes them.
 #[derive(Debug)]
 struct Count {
-    /// Plus one; 0: it has counted nothing yet.
-    epoch: AtomicU64,
+    whose: Whose,
     calls: AtomicU64,
 }
 
 impl Default for Count {
     fn default() -> Self {
-        Count { epoch: AtomicU64::new(0), calls: AtomicU64::new(0) }
+        Count { whose: Whose::default(), calls: AtomicU64::new(0) }
     }
 }
 
@@ -154,30 +192,14 @@ impl Count {
     /// Gives how many there are with this one; `None` where a later epoch has begun.
     #[inline]
     fn add(&self, epoch: u32) -> Option<u64> {
-        if self.epoch.load(Relaxed) != u64::from(epoch) + 1 {
-            self.begin(epoch)?;
-        }
+        self.whose.enter(epoch, || self.calls.store(0, Relaxed))?;
         let calls = self.calls.load(Relaxed) + 1;
         self.calls.store(calls, Relaxed);
         Some(calls)
     }
 
-    #[cold]
-    fn begin(&self, epoch: u32) -> Option<()> {
-        let own = self.epoch.load(Relaxed).checked_sub(1);
-        if own.is_some_and(|own| is_later(own as u32, epoch)) {
-            return None;
-        }
-        self.calls.store(0, Relaxed);
-        // Release: pairs with the Acquire in `of`, so that who sees the epoch sees no count of
-        // another.
-        self.epoch.store(u64::from(epoch) + 1, Ordering::Release);
-        Some(())
-    }
-
     fn of(&self, epoch: u32) -> u64 {
-        let same = self.epoch.load(Ordering::Acquire) == u64::from(epoch) + 1;
-        if same { self.calls.load(Relaxed) } else { 0 }
+        if self.whose.is(epoch) { self.calls.load(Relaxed) } else { 0 }
     }
 }
 
@@ -300,23 +322,29 @@ pub(crate) struct Wheel {
 /// at most a tenth more.
 const BUCKETS: usize = 11;
 
-/// The calls of one thread by slice. It alone writes them.
+/// The calls of one thread in an epoch, by slice. It alone writes them.
 ///
-/// Each word: `epoch (12 bits) | turn (24 bits) | count (28 bits)`.
+/// Each word: `turn (36 bits) | count (28 bits)`.
 #[derive(Debug)]
-struct Buckets([AtomicU64; BUCKETS]);
+struct Buckets {
+    whose: Whose,
+    words: [AtomicU64; BUCKETS],
+}
 
 impl Default for Buckets {
     fn default() -> Self {
-        Buckets(std::array::from_fn(|_| AtomicU64::new(0)))
+        let words = std::array::from_fn(|_| AtomicU64::new(0));
+        Buckets { whose: Whose::default(), words }
     }
 }
 
 impl Buckets {
     /// Gives how many the slice has with this one; `None` where a later one has begun.
     #[inline]
-    fn add(&self, stamp: Stamp) -> Option<u64> {
-        let word = &self.0[stamp.place];
+    fn add(&self, epoch: u32, slice: u64) -> Option<u64> {
+        self.whose.enter(epoch, || self.words.iter().for_each(|word| word.store(0, Relaxed)))?;
+        let stamp = Stamp::new(slice);
+        let word = &self.words[stamp.place];
         let current = word.load(Relaxed);
         if current != 0 && stamp.is_before(current) {
             return None;
@@ -326,15 +354,15 @@ impl Buckets {
         Some(calls)
     }
 
-    fn of(&self, stamp: Stamp) -> u64 {
-        stamp.count_of(self.0[stamp.place].load(Relaxed))
+    fn of(&self, epoch: u32, slices: std::ops::RangeInclusive<u64>) -> u64 {
+        let count = |stamp: Stamp| stamp.count_of(self.words[stamp.place].load(Relaxed));
+        if self.whose.is(epoch) { slices.map(Stamp::new).map(count).sum() } else { 0 }
     }
 }
 
-/// The upper part of a bucket's word: the epoch, and how often the wheel has gone round.
+/// The upper part of a bucket's word: how often the wheel has gone round.
 #[derive(Clone, Copy)]
 struct Stamp {
-    epoch: u32,
     turn: u64,
     /// Which bucket.
     place: usize,
@@ -342,36 +370,31 @@ struct Stamp {
 
 impl Stamp {
     const COUNT: u64 = (1 << 28) - 1;
-    const TURN: u64 = (1 << 24) - 1;
-    const EPOCH: u64 = (1 << 12) - 1;
+    const TURN: u64 = (1 << 36) - 1;
 
     #[inline]
-    fn new(epoch: u32, slice: u64) -> Self {
-        Stamp { epoch, turn: slice / BUCKETS as u64, place: (slice % BUCKETS as u64) as usize }
+    fn new(slice: u64) -> Self {
+        Stamp { turn: slice / BUCKETS as u64, place: (slice % BUCKETS as u64) as usize }
     }
 
     #[inline]
     fn bits(self) -> u64 {
-        (u64::from(self.epoch) & Self::EPOCH) << 52 | (self.turn & Self::TURN) << 28
+        (self.turn & Self::TURN) << 28
     }
 
-    /// The word's count, if it is of this epoch and turn.
+    /// The word's count, if it is of this turn.
     #[inline]
     fn count_of(self, word: u64) -> u64 {
         if word & !Self::COUNT == self.bits() { word & Self::COUNT } else { 0 }
     }
 
-    /// Whether a word is of a later turn, or of a later epoch in this one.
+    /// Whether a word is of a later turn.
     ///
     /// Of a little later, that is: no call is far behind the others, and a word that nobody has
     /// written for ages may have any number.
     #[inline]
     fn is_before(self, word: u64) -> bool {
-        let later = |shift: u32, mask| (word >> shift).wrapping_sub(self.bits() >> shift) & mask;
-        match later(28, Self::TURN) {
-            0 => (1..1 << 6).contains(&later(52, Self::EPOCH)),
-            turns => turns < 1 << 10,
-        }
+        (1..1 << 10).contains(&((word >> 28).wrapping_sub(self.turn) & Self::TURN))
     }
 }
 
@@ -439,7 +462,7 @@ impl Wheel {
     #[inline]
     fn good(&self, epoch: u32, slice: u64, min_calls: u32) -> Option<Tally> {
         let Some(counts) = self.counts.mine() else { return self.guest(epoch, slice, min_calls) };
-        count_before_looking(counts.add(Stamp::new(epoch, slice))?, min_calls);
+        count_before_looking(counts.add(epoch, slice)?, min_calls);
         // Relaxed: as in a ring.
         if slice < self.watch.load(Relaxed) { None } else { self.look(epoch, slice, min_calls) }
     }
@@ -465,7 +488,7 @@ impl Wheel {
         self.watch.store(ALWAYS, Relaxed);
         fence(Ordering::SeqCst);
         match self.counts.mine() {
-            Some(counts) => _ = counts.add(Stamp::new(epoch, slice))?,
+            Some(counts) => _ = counts.add(epoch, slice)?,
             None => tally.calls += 1,
         }
         tally.add(mark);
@@ -493,9 +516,8 @@ impl Wheel {
             tally.failed += kept.tally.failed;
             tally.slow += kept.tally.slow;
         }
-        for stamp in (oldest..=now).map(|slice| Stamp::new(epoch, slice)) {
-            tally.calls += self.counts.iter().map(|counts| counts.of(stamp)).sum::<u64>();
-        }
+        let counts = self.counts.iter().map(|counts| counts.of(epoch, oldest..=now));
+        tally.calls += counts.sum::<u64>();
         tally
     }
 
@@ -640,7 +662,7 @@ mod tests {
 
     #[test]
     fn a_wheel_counts_however_many_epochs_have_gone_by() {
-        for later in [1, 100, 2_000, 2_049, 4_000, 100_000] {
+        for later in [1, 100, 2_000, 2_049, 4_000, 4_090, 100_000] {
             let window = Window::of_time(Duration::from_secs(1));
             window.record(7, FAILED, 1, || at(0));
             let expected = Tally { calls: 1, failed: 1, slow: 0 };

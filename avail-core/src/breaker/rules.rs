@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::config::{CircuitBreakerConfig, RateWindow};
 use super::error::OpenReason;
-use super::window::{Tally, Window};
+use super::window::{Era, Mark, Tally, Window};
 use crate::clock::{Tick, coarse_step, nanos};
+use crate::primitive;
 
 /// Not a rule: a rate that nothing reaches, a time that never comes.
 const NEVER: u64 = u64::MAX;
@@ -149,83 +150,86 @@ impl Rules {
     }
 }
 
-/// The window that is recorded in: the last of a chain, so that a change of its size finds a place
-/// while calls still write to the one before.
+/// The window that is recorded in: one of two, which are made when they are first asked for, and
+/// begin anew, where they are, when their size changes. So a breaker keeps no window of the past,
+/// however often it is changed.
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
-    first: OnceLock<Box<Link>>,
-    /// No rule asks for rates at the moment: what the window holds is of the past.
-    paused: AtomicBool,
-}
-
-#[derive(Debug)]
-struct Link {
-    shape: RateWindow,
-    window: Window,
-    next: OnceLock<Box<Link>>,
-}
-
-impl Link {
-    fn new(shape: RateWindow) -> Self {
-        let window = match shape {
-            RateWindow::Calls(calls) => Window::of_calls(calls),
-            RateWindow::Time(length) => Window::of_time(length),
-        };
-        Link { shape, window, next: OnceLock::new() }
-    }
-
-    fn last(&self) -> &Link {
-        let mut link = self;
-        while let Some(next) = link.next.get() {
-            link = next;
-        }
-        link
-    }
-}
-
-/// One after the other: a chain that drops itself link within link needs a stack of its length.
-impl Drop for Link {
-    fn drop(&mut self) {
-        let mut next = self.next.take();
-        while let Some(mut link) = next {
-            next = link.next.take();
-        }
-    }
+    /// One of calls, one of time.
+    kinds: [OnceLock<Window>; 2],
+    /// Which of them, and how often one has begun: `generation << 1 | kind`; 0: none has yet.
+    current: primitive::AtomicU64,
 }
 
 impl Windows {
     pub(crate) fn of(config: &CircuitBreakerConfig) -> Self {
         let windows = Windows::default();
-        windows.set(config);
+        if config.has_rates() {
+            windows.begin(config.window);
+        }
         windows
     }
 
     /// A window of another size begins empty, and so does one that was not recorded in for a while;
     /// one of the same size goes on. Called under the lock.
-    pub(crate) fn set(&self, config: &CircuitBreakerConfig) {
-        if !config.has_rates() {
-            self.paused.store(true, Relaxed);
-            return;
+    pub(crate) fn set(&self, before: &CircuitBreakerConfig, now: &CircuitBreakerConfig) {
+        if before.has_rates() && now.has_rates() && before.window == now.window {
+            self.look_again();
+        } else if now.has_rates() {
+            self.begin(now.window);
         }
-        let goes_on = !self.paused.swap(false, Relaxed) || self.first.get().is_none();
-        let last = self.first.get_or_init(|| Box::new(Link::new(config.window))).last();
-        if last.shape == config.window && goes_on {
-            last.window.look_again();
-        } else {
-            last.next.get_or_init(|| Box::new(Link::new(config.window)));
-        }
+    }
+
+    fn begin(&self, shape: RateWindow) {
+        let kind = match shape {
+            RateWindow::Calls(_) => 0,
+            RateWindow::Time(_) => 1,
+        };
+        self.kinds[kind].get_or_init(|| Window::of(shape)).resize(shape);
+        let generation = (self.current.load(Relaxed) >> 1) + 1;
+        // Release: pairs with the Acquire in `current`, so that who sees the generation finds a
+        // window of its size.
+        self.current.store(generation << 1 | kind as u64, Ordering::Release);
     }
 
     /// The next call looks at the rates, whatever it is.
     pub(crate) fn look_again(&self) {
-        if let Some(window) = self.current() {
-            window.look_again();
+        if let Some(current) = self.current() {
+            current.window.look_again();
         }
     }
 
     #[inline]
-    pub(crate) fn current(&self) -> Option<&Window> {
-        self.first.get().map(|first| &first.last().window)
+    pub(crate) fn current(&self) -> Option<CurrentWindow<'_>> {
+        let current = self.current.load(Ordering::Acquire);
+        let window = self.kinds[(current & 1) as usize].get()?;
+        Some(CurrentWindow { window, generation: (current >> 1) as u32 })
+    }
+}
+
+/// A window as it is now. Who looked it up before it began anew changes nothing of what follows.
+#[derive(Clone, Copy)]
+pub(crate) struct CurrentWindow<'a> {
+    window: &'a Window,
+    generation: u32,
+}
+
+impl CurrentWindow<'_> {
+    /// As [`Window::record`].
+    #[inline]
+    pub(crate) fn record(
+        self,
+        epoch: u32,
+        mark: Mark,
+        min_calls: u32,
+        now: impl FnOnce() -> Tick,
+    ) -> Option<Tally> {
+        self.window.record(Era::new(self.generation, epoch), mark, min_calls, now)
+    }
+
+    /// As [`Window::tally`].
+    pub(crate) fn tally(self, epoch: u32, now: Tick) -> Tally {
+        self.window.tally(Era::new(self.generation, epoch), now)
     }
 }
 
@@ -274,16 +278,6 @@ mod tests {
 
     fn duties(config: CircuitBreakerConfigBuilder) -> Duties {
         Rules::new(&config.build().expect("a valid configuration")).duties()
-    }
-
-    #[test]
-    fn a_breaker_whose_window_changed_often_can_be_dropped() {
-        let windows = Windows::default();
-        for calls in 0..20_000 {
-            let config = CircuitBreakerConfig::builder().failure_rate(0.5).window(10 + calls % 2);
-            windows.set(&config.build().expect("a valid configuration"));
-        }
-        drop(windows);
     }
 
     #[test]

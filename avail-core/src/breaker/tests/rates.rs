@@ -528,6 +528,22 @@ async fn a_window_of_another_size_begins_empty() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_window_that_gets_an_earlier_size_again_begins_empty_each_time() {
+    let _isolated = isolated();
+    let breaker = breaker(rates());
+    let [seconds, minute] = [10, 60].map(|s| RateWindow::Time(Duration::from_secs(s)));
+    let [ten, twenty] = [10, 20].map(RateWindow::Calls);
+    for window in [twenty, ten, seconds, minute, ten, seconds, ten] {
+        (0..3).for_each(|_| fail(&breaker));
+        assert_eq!(breaker.state(), CircuitState::Closed, "{window:?}");
+        let other = rates().window(window).build().expect("valid");
+        breaker.reconfigure(other).expect("valid");
+    }
+    (0..4).for_each(|_| fail(&breaker));
+    assert_eq!(reason(&breaker), Some(OpenReason::FailureRate { failed: 4, calls: 4 }));
+}
+
+#[tokio::test(start_paused = true)]
 async fn rules_can_be_laid_on_and_taken_away_at_run_time() {
     let _isolated = isolated();
     let breaker = breaker(config());

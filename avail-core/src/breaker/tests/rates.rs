@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::sync::Mutex;
 
-use tokio::time::{advance, timeout};
+use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::*;
 use crate::testing::isolated;
@@ -272,6 +272,26 @@ async fn a_call_that_is_cut_off_has_failed_and_was_slow_and_says_so() {
     assert_eq!(reason(&streak), Some(OpenReason::ConsecutiveFailures { failures: 2 }));
     assert_eq!(reason(&failed), Some(OpenReason::FailureRate { failed: 2, calls: 2 }));
     assert_eq!(reason(&slow), Some(OpenReason::SlowCallRate { slow: 2, calls: 2 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_under_way_keeps_the_limit_that_it_began_with() {
+    let _isolated = isolated();
+    let (second, limit) = (Duration::from_secs(1), Duration::from_secs(10));
+    for other in [config(), config().call_timeout(second), config().call_timeout(10 * limit)] {
+        let breaker = breaker(config().call_timeout(limit));
+        let reconfigured = async {
+            sleep(second).await;
+            breaker.reconfigure(other.build().expect("valid")).expect("valid");
+            sleep(2 * second).await; // both futures are polled again then
+        };
+        let began = Instant::now();
+        let call = breaker.call(pending::<Result<(), &str>>);
+        let (result, ()) = tokio::join!(timeout(100 * limit, call), reconfigured);
+        let error = result.expect("it is cut off").expect_err("it hangs");
+        assert!(error.to_string().ends_with("gave the call up after 10s"), "{error}");
+        assert_eq!(began.elapsed(), limit);
+    }
 }
 
 #[tokio::test(start_paused = true)]

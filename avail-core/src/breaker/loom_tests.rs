@@ -15,8 +15,9 @@
 //! probes back; a streak in shadow reported by each of its last failures; two threads that deliver
 //! at once; a late result of a probe that counts; an override's end taken away before the word, or
 //! with Relaxed, or believed beside an old word; in a window, either fence left out, good calls told
-//! to look after the count instead of before it, a thread's epoch written or read with Relaxed, or
-//! its count kept from one epoch to the next.
+//! to look after the count instead of before it, a thread's era written or read with Relaxed, or
+//! its count kept from one era to the next, an earlier era not told from a later one, a window's
+//! generation left out, or published with Relaxed.
 //!
 //! Not caught: Release and Acquire of `last_failure` made Relaxed, and `first_lease` stored after
 //! the word. A lease that is not seen yet sends the caller to the lock, which puts it right.
@@ -751,8 +752,8 @@ fn loom_a_failure_beside_a_change_of_the_window_is_in_one_of_them() {
                 move |rig| rig.machine.reconfigure(other.clone()),
             );
             if rig.state() == CircuitState::Closed {
-                rig.fail(0);
-                rig.settle(rig.ticket(0), Verdict::Bad, 0);
+                let tickets = [rig.ticket(0), rig.ticket(0)];
+                tickets.map(|ticket| rig.settle(ticket, Verdict::Bad, 0));
             }
             assert_eq!((rig.state(), rig.opened()), (CircuitState::Open, 1));
         });

@@ -3,6 +3,7 @@
 //! configuration changes may meet either.
 
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -78,6 +79,7 @@ pub(crate) struct Rules {
     reset_timeout: AtomicU64,
     slow_call: AtomicU64,
     overdue_after: AtomicU64,
+    lease: AtomicU64,
     failure_rate: AtomicU64,
     slow_call_rate: AtomicU64,
 }
@@ -98,6 +100,8 @@ impl Rules {
         self.reset_timeout.store(time(Some(config.reset_timeout)), Relaxed);
         self.slow_call.store(time(config.slow_call), Relaxed);
         self.overdue_after.store(time(config.overdue_after()), Relaxed);
+        let twice_slow = config.slow_call.unwrap_or_default().saturating_mul(2);
+        self.lease.store(nanos(config.probe_lease().max(twice_slow)), Relaxed);
         self.failure_rate.store(rate(config.failure_rate), Relaxed);
         self.slow_call_rate.store(rate(config.slow_call_rate), Relaxed);
         self.duties.store(Duties::of(config).0, Relaxed);
@@ -133,6 +137,11 @@ impl Rules {
     /// Whether a call that is given up at this age is a failure.
     pub(crate) fn is_overdue(&self, age: Duration) -> bool {
         nanos(age) >= self.overdue_after.load(Relaxed)
+    }
+
+    /// How long a call that has not ended is under way, at most: it may have been forgotten.
+    fn lease(&self) -> u64 {
+        self.lease.load(Relaxed)
     }
 
     /// What a tally opens the breaker for, if it does.
@@ -244,8 +253,14 @@ impl InFlight {
         self.began.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(crate) fn enter(&self, epoch: u32, began: Tick) {
-        *self.lock().entry((epoch, began)).or_default() += 1;
+    pub(crate) fn enter(&self, epoch: u32, rules: &Rules, began: Tick) {
+        let mut all = self.lock();
+        // Those that never end are not kept for ever.
+        let expired = began.as_nanos().saturating_sub(rules.lease());
+        while all.first_key_value().is_some_and(|((_, began), _)| began.as_nanos() <= expired) {
+            all.pop_first();
+        }
+        *all.entry((epoch, began)).or_default() += 1;
     }
 
     pub(crate) fn leave(&self, epoch: u32, began: Tick) {
@@ -261,7 +276,8 @@ impl InFlight {
     /// How many of this epoch are slow already.
     pub(crate) fn overdue(&self, epoch: u32, rules: &Rules, now: Tick) -> u64 {
         let all = self.lock();
-        let of_epoch = all.range((epoch, Tick::from_nanos(0))..=(epoch, now));
+        let expired = Tick::from_nanos(now.as_nanos().saturating_sub(rules.lease()));
+        let of_epoch = all.range((Excluded((epoch, expired)), Included((epoch, now))));
         let slow = of_epoch.take_while(|((_, began), _)| rules.is_slow(now.since(*began)));
         slow.map(|(_, calls)| calls).sum()
     }
@@ -278,6 +294,18 @@ mod tests {
 
     fn duties(config: CircuitBreakerConfigBuilder) -> Duties {
         Rules::new(&config.build().expect("a valid configuration")).duties()
+    }
+
+    #[test]
+    fn calls_that_never_end_are_not_kept_for_ever() {
+        let second = Duration::from_secs(1);
+        let config = rates().probe_timeout(second).build().expect("a valid configuration");
+        let (rules, in_flight) = (Rules::new(&config), InFlight::default());
+        for epoch in 0..100 {
+            let now = Tick::from_nanos(1).after(second * epoch / 10);
+            (0..2).for_each(|_| in_flight.enter(epoch / 7, &rules, now));
+        }
+        assert_eq!(in_flight.lock().len(), 10);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The rules over many calls, the open times that grow, and settings that change.
 
 use std::future::pending;
+use std::mem::ManuallyDrop;
 use std::sync::Mutex;
 
 use tokio::time::{Instant, advance, sleep, timeout};
@@ -344,6 +345,26 @@ async fn of_calls_that_began_together_those_that_ended_are_under_way_no_more() {
     advance(SLOW).await;
     drop(breaker.acquire());
     assert_eq!(reason(&breaker), Some(OpenReason::SlowCallRate { slow: 2, calls: 4 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_never_ends_is_under_way_for_as_long_as_a_probe_may_be() {
+    let _isolated = isolated();
+    let just_before = |time| time - Duration::from_nanos(1);
+    let short = SLOW / 10;
+    let cases = [
+        (LEASE, just_before(LEASE), true),
+        (LEASE, LEASE, false),
+        (short, just_before(2 * SLOW), true),
+        (short, 2 * SLOW, false),
+    ];
+    for (lease, age, opens) in cases {
+        let breaker = breaker(slowness().slow_in_flight(true).probe_timeout(lease));
+        let _forgotten = [0; 3].map(|_| ManuallyDrop::new(breaker.acquire().expect("closed")));
+        advance(age).await;
+        succeed(&breaker);
+        assert_eq!(breaker.state() == CircuitState::Open, opens, "{age:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

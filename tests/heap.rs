@@ -7,7 +7,7 @@ use std::future::{Future, pending, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 
-use avail::{CircuitBreaker, CircuitBreakerConfig, CircuitState};
+use avail::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerConfigBuilder, CircuitState};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -48,6 +48,8 @@ fn cycle(breaker: &CircuitBreaker, rounds: u64) {
 fn main() {
     the_live_heap_is_flat_over_a_million_transitions_and_a_million_breakers();
     println!("test the_live_heap_is_flat_over_a_million_transitions_and_a_million_breakers ... ok");
+    a_window_of_the_past_is_not_kept();
+    println!("test a_window_of_the_past_is_not_kept ... ok");
     a_call_that_may_be_cut_off_leaves_no_timer_however_it_ends();
     println!("test a_call_that_may_be_cut_off_leaves_no_timer_however_it_ends ... ok");
 }
@@ -84,6 +86,28 @@ fn a_call_that_may_be_cut_off_leaves_no_timer_however_it_ends() {
     let calls = patient.metrics().calls;
     assert_eq!((calls.success, calls.failure, calls.cancelled), (310, 310, 310));
     assert_eq!(strict.metrics().calls.timeout, 310);
+}
+
+fn a_window_of_the_past_is_not_kept() {
+    let sized = |builder: CircuitBreakerConfigBuilder| builder.failure_rate(0.5).build();
+    let sizes = |round: u32| {
+        [
+            sized(CircuitBreakerConfig::builder().window(20 + round % 7)),
+            sized(
+                CircuitBreakerConfig::builder().window(Duration::from_secs(20 + u64::from(round))),
+            ),
+            CircuitBreakerConfig::builder().build(),
+        ]
+    };
+    let breaker = CircuitBreaker::new("storage", config());
+    let reconfigure = |rounds: u32| {
+        for config in (0..rounds).flat_map(sizes) {
+            breaker.reconfigure(config.expect("valid")).expect("valid");
+            let _ = breaker.call_sync(|| Ok::<_, &str>(()));
+        }
+    };
+    reconfigure(10);
+    assert_eq!(growth(|| reconfigure(1_000)), (0, 0));
 }
 
 fn the_live_heap_is_flat_over_a_million_transitions_and_a_million_breakers() {

@@ -43,6 +43,8 @@ impl CircuitBreakerConfigBuilder {
     }
 
     /// Whether calls that are under way and overdue count as slow already. It costs a lock a call.
+    /// One that never ends, since its future was forgotten, counts for no longer than a probe may
+    /// take ([`probe_timeout`](Self::probe_timeout)), or twice `slow_call` where that is longer.
     pub fn slow_in_flight(mut self, counts: bool) -> Self {
         self.config.slow_in_flight = counts;
         self

@@ -189,6 +189,14 @@ impl CircuitBreakerError {
         }
     }
 
+    /// What it did to the call.
+    fn verb(&self) -> &'static str {
+        match self {
+            CircuitBreakerError::Open { .. } => "rejected",
+            CircuitBreakerError::Timeout { .. } => "cut off",
+        }
+    }
+
     /// How long to wait before it is worth trying again, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -245,11 +253,29 @@ impl From<CircuitBreakerError> for std::io::Error {
 }
 
 /// What [`CircuitBreaker::call`](crate::CircuitBreaker::call) returns when there is no value: the
-/// breaker's own error, which is its source then, or the operation's, whose source it has.
+/// breaker's own error, which is its source then, or the operation's, whose text and source it has.
+///
+/// By itself it says who rejected the call; why, and when to try again, its source says:
+///
+/// ```
+/// use std::error::Error;
+/// use avail_core::CircuitBreaker;
+///
+/// let breaker = CircuitBreaker::new("storage", Default::default());
+/// breaker.force_open("deploying");
+/// let error = breaker.call_sync(|| std::fs::read("index")).expect_err("it is open");
+/// assert_eq!(error.to_string(), "rejected by circuit breaker `storage`");
+/// let why = error.source().expect("the breaker's own error").to_string();
+/// assert_eq!(why, "circuit breaker `storage` is open: forced open: deploying");
+/// ```
+///
+/// A rejection is not the last of a chain of sources: so that it is seen behind wrappers that hide
+/// it, its own source is that the call was not made. [`CircuitBreakerError::find`] finds it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError<E> {
     /// The breaker rejected the call, or gave it up.
-    #[error("{0}")] // and not transparent, which would hide it
+    #[error("{} by circuit breaker `{}`", .0.verb(), .0.name())]
+    // not transparent: that would hide it
     CircuitBreaker(#[source] CircuitBreakerError),
     /// The operation ran and failed.
     #[error(transparent)]
@@ -298,6 +324,35 @@ mod tests {
             error.to_string(),
             "circuit breaker `storage` is open: 5 failures in a row (retry after 1.5 s)"
         );
+    }
+
+    /// As anyhow shows it by `{:#}`.
+    fn chain(error: &(dyn Error + 'static)) -> String {
+        let all = std::iter::successors(Some(error), |&error| error.source());
+        all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+
+    #[test]
+    fn a_chain_says_each_line_once() {
+        let open = CircuitBreakerError::Open {
+            name: "storage".into(),
+            reason: OpenReason::Tripped,
+            retry_after: None,
+        };
+        assert_eq!(
+            chain(&CallError::<std::io::Error>::CircuitBreaker(open)),
+            "rejected by circuit breaker `storage`: \
+             circuit breaker `storage` is open: tripped by hand: the call was not made"
+        );
+        let after = Duration::from_secs(1);
+        let timeout = CircuitBreakerError::Timeout { name: "storage".into(), after };
+        assert_eq!(
+            chain(&CallError::<std::io::Error>::CircuitBreaker(timeout)),
+            "cut off by circuit breaker `storage`: \
+             circuit breaker `storage` gave the call up after 1s"
+        );
+        let own = CallError::Operation(std::io::Error::other("the disk is full"));
+        assert_eq!(chain(&own), "the disk is full");
     }
 
     #[test]

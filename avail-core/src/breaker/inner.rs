@@ -82,7 +82,7 @@ impl Inner {
     /// A call has begun that may have to be known while it is under way.
     pub(super) fn enter(&self, ticket: Ticket, duties: Duties, now: Tick) {
         if duties.has(Duties::IN_FLIGHT) {
-            self.machine.in_flight().enter(ticket.epoch(), now);
+            self.machine.in_flight().enter(ticket.epoch(), self.machine.rules(), now);
         }
     }
 

@@ -15,8 +15,9 @@
 //! probes back; a streak in shadow reported by each of its last failures; two threads that deliver
 //! at once; a late result of a probe that counts; an override's end taken away before the word, or
 //! with Relaxed, or believed beside an old word; in a window, either fence left out, good calls told
-//! to look after the count instead of before it, a thread's epoch written or read with Relaxed, or
-//! its count kept from one epoch to the next.
+//! to look after the count instead of before it, a thread's era written or read with Relaxed, or
+//! its count kept from one era to the next, an earlier era not told from a later one, a window's
+//! generation left out, or published with Relaxed.
 //!
 //! Not caught: Release and Acquire of `last_failure` made Relaxed, and `first_lease` stored after
 //! the word. A lease that is not seen yet sends the caller to the lock, which puts it right.
@@ -31,8 +32,8 @@ use loom::thread;
 use super::machine::{Machine, Observation, RejectedBy, Rejection, Standing, Ticket, Verdict};
 use super::overrides::{Mode, Override, OverrideOptions};
 use super::state::CircuitState;
-use super::window::{Mark, Tally, Window};
-use super::{CircuitBreakerConfig, CircuitBreakerConfigBuilder};
+use super::window::{Era, Mark, Tally, Window};
+use super::{CircuitBreakerConfig, CircuitBreakerConfigBuilder, RateWindow};
 use crate::clock::Tick;
 
 const OPEN_TIME: u64 = 10;
@@ -607,6 +608,10 @@ fn rate() -> CircuitBreakerConfigBuilder {
     CircuitBreakerConfig::builder().failure_rate(1.0).window(2).min_calls(2)
 }
 
+fn era(epoch: u32) -> Era {
+    Era::new(1, epoch)
+}
+
 fn either_window(of_time: bool) -> Arc<Window> {
     Arc::new(match of_time {
         false => Window::of_calls(5),
@@ -621,32 +626,34 @@ fn loom_a_call_of_an_earlier_epoch_leaves_no_mark_in_a_window() {
             let window = either_window(of_time);
             beside(
                 &window,
-                |window| window.record(1, FAILED, 2, || at(0)),
-                |window| window.record(2, FAILED, 2, || at(0)),
+                |window| window.record(era(1), FAILED, 2, || at(0)),
+                |window| window.record(era(2), FAILED, 2, || at(0)),
             );
-            assert_eq!(window.tally(2, at(0)), Tally { calls: 1, failed: 1, slow: 0 });
+            assert_eq!(window.tally(era(2), at(0)), Tally { calls: 1, failed: 1, slow: 0 });
         });
     }
 }
 
 #[test]
 fn loom_a_thread_that_begins_an_epoch_counts_nothing_of_the_one_before() {
-    explore(|| {
-        let window = either_window(false);
-        beside(
-            &window,
-            |window| {
-                for epoch in [1, 1, 2] {
-                    window.record(epoch, GOOD, 0, || at(0));
-                }
-            },
-            |window| {
-                let told = window.record(2, FAILED, 0, || at(0)).expect("a bad call");
-                assert!(told.calls <= 2, "{told:?}");
-            },
-        );
-        assert_eq!(window.tally(2, at(0)).calls, 2);
-    });
+    for of_time in [false, true] {
+        explore(move || {
+            let window = either_window(of_time);
+            beside(
+                &window,
+                |window| {
+                    for epoch in [1, 1, 2] {
+                        window.record(era(epoch), GOOD, 0, || at(0));
+                    }
+                },
+                |window| {
+                    let told = window.record(era(2), FAILED, 0, || at(0)).expect("a bad call");
+                    assert!(told.calls <= 2, "{told:?}");
+                },
+            );
+            assert_eq!(window.tally(era(2), at(0)).calls, 2);
+        });
+    }
 }
 
 #[test]
@@ -657,8 +664,8 @@ fn loom_the_later_of_a_good_and_a_bad_call_that_make_a_rate_is_told_of_both() {
             let both = Some(Tally { calls: 2, failed: 1, slow: 0 });
             let (bad, good) = beside(
                 &window,
-                |window| window.record(1, FAILED, 2, || at(0)),
-                |window| window.record(1, GOOD, 2, || at(0)),
+                |window| window.record(era(1), FAILED, 2, || at(0)),
+                |window| window.record(era(1), GOOD, 2, || at(0)),
             );
             assert!(bad == both || good == both, "{bad:?} {good:?}");
         });
@@ -669,13 +676,13 @@ fn loom_the_later_of_a_good_and_a_bad_call_that_make_a_rate_is_told_of_both() {
 fn loom_a_wheel_that_turns_loses_no_call() {
     explore(|| {
         let window = either_window(true);
-        window.record(1, FAILED, 1, || at(0));
+        window.record(era(1), FAILED, 1, || at(0));
         beside(
             &window,
-            |window| window.record(1, FAILED, 1, || at(11)),
-            |window| window.record(1, FAILED, 1, || at(11)),
+            |window| window.record(era(1), FAILED, 1, || at(11)),
+            |window| window.record(era(1), FAILED, 1, || at(11)),
         );
-        assert_eq!(window.tally(1, at(11)), Tally { calls: 2, failed: 2, slow: 0 });
+        assert_eq!(window.tally(era(1), at(11)), Tally { calls: 2, failed: 2, slow: 0 });
     });
 }
 
@@ -710,4 +717,45 @@ fn loom_two_failures_that_complete_a_rate_trip_once() {
         );
         assert_eq!((rig.state(), rig.opened()), (CircuitState::Open, 1));
     });
+}
+
+#[test]
+fn loom_a_call_beside_a_change_of_the_windows_size_leaves_no_mark_in_what_follows() {
+    for of_time in [false, true] {
+        explore(move || {
+            let window = either_window(of_time);
+            beside(
+                &window,
+                |window| window.record(era(1), FAILED, 2, || at(0)),
+                |window| {
+                    window.resize(RateWindow::Calls(2));
+                    window.resize(RateWindow::Time(Duration::from_secs(9)));
+                    window.record(Era::new(2, 1), FAILED, 2, || at(0))
+                },
+            );
+            assert_eq!(window.tally(Era::new(2, 1), at(0)), Tally { calls: 1, failed: 1, slow: 0 });
+        });
+    }
+}
+
+#[test]
+fn loom_a_failure_beside_a_change_of_the_window_is_in_one_of_them() {
+    for window in [RateWindow::Calls(3), RateWindow::Time(Duration::from_secs(9))] {
+        explore(move || {
+            let rig = Rig::new(rate());
+            rig.fail(0);
+            let ticket = rig.ticket(0);
+            let other = std::sync::Arc::new(rate().window(window).build().expect("valid"));
+            beside(
+                &rig,
+                move |rig| rig.settle(ticket, Verdict::Bad, 0),
+                move |rig| rig.machine.reconfigure(other.clone()),
+            );
+            if rig.state() == CircuitState::Closed {
+                let tickets = [rig.ticket(0), rig.ticket(0)];
+                tickets.map(|ticket| rig.settle(ticket, Verdict::Bad, 0));
+            }
+            assert_eq!((rig.state(), rig.opened()), (CircuitState::Open, 1));
+        });
+    }
 }

@@ -6,8 +6,7 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
-#[cfg(feature = "tower")]
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::call::{Judged, JudgedOr, JudgedOrCutOff, Running};
@@ -171,8 +170,9 @@ pub struct Guard<'a> {
 }
 
 /// Behind a pointer, so that a call which need not wait has no timer in it; and not named, so that
-/// the code which tears one down is not put into every call.
-type Timer = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+/// the code which tears one down is not put into every call. It gives the time that the call was
+/// given.
+type Timer = Pin<Box<dyn Future<Output = Duration> + Send + Sync>>;
 
 /// What a guard's drop finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,12 +298,20 @@ impl<'a> Guard<'a> {
         if !self.duties.has(Duties::TIMEOUT) {
             return None;
         }
+        let Some(timer) = &mut *self.timer else { return self.wait_for(context) };
+        let Poll::Ready(after) = timer.as_mut().poll(context) else { return None };
+        self.end(End::Timeout);
+        Some(CircuitBreakerError::Timeout { name: self.breaker.name.clone(), after })
+    }
+
+    /// The limit is that of now, for as long as the call takes.
+    fn wait_for(&mut self, context: &mut Context<'_>) -> Option<CircuitBreakerError> {
         let limit = self.breaker.config().call_timeout?;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        timer.as_mut().poll(context).is_ready().then(|| {
-            self.end(End::Timeout);
-            CircuitBreakerError::Timeout { name: self.breaker.name.clone(), after: limit }
-        })
+        *self.timer = Some(Box::pin(async move {
+            tokio::time::sleep(limit).await;
+            limit
+        }));
+        self.wait(context)
     }
 
     /// Runs a function to its end, and takes its output into account.

@@ -3,15 +3,17 @@
 //! configuration changes may meet either.
 
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::config::{CircuitBreakerConfig, RateWindow};
 use super::error::OpenReason;
-use super::window::{Tally, Window};
+use super::window::{Era, Mark, Tally, Window};
 use crate::clock::{Tick, coarse_step, nanos};
+use crate::primitive;
 
 /// Not a rule: a rate that nothing reaches, a time that never comes.
 const NEVER: u64 = u64::MAX;
@@ -82,6 +84,7 @@ pub(crate) struct Rules {
     reset_timeout: AtomicU64,
     slow_call: AtomicU64,
     overdue_after: AtomicU64,
+    lease: AtomicU64,
     failure_rate: AtomicU64,
     slow_call_rate: AtomicU64,
 }
@@ -102,6 +105,8 @@ impl Rules {
         self.reset_timeout.store(time(Some(config.reset_timeout)), Relaxed);
         self.slow_call.store(time(config.slow_call), Relaxed);
         self.overdue_after.store(time(config.overdue_after()), Relaxed);
+        let twice_slow = config.slow_call.unwrap_or_default().saturating_mul(2);
+        self.lease.store(nanos(config.probe_lease().max(twice_slow)), Relaxed);
         self.failure_rate.store(rate(config.failure_rate), Relaxed);
         self.slow_call_rate.store(rate(config.slow_call_rate), Relaxed);
         self.duties.store(Duties::of(config).0, Relaxed);
@@ -139,6 +144,11 @@ impl Rules {
         nanos(age) >= self.overdue_after.load(Relaxed)
     }
 
+    /// How long a call that has not ended is under way, at most: it may have been forgotten.
+    fn lease(&self) -> u64 {
+        self.lease.load(Relaxed)
+    }
+
     /// What a tally opens the breaker for, if it does.
     pub(crate) fn broken_by(&self, tally: Tally) -> Option<OpenReason> {
         if tally.calls < u64::from(self.min_calls()) {
@@ -154,83 +164,86 @@ impl Rules {
     }
 }
 
-/// The window that is recorded in: the last of a chain, so that a change of its size finds a place
-/// while calls still write to the one before.
+/// The window that is recorded in: one of two, which are made when they are first asked for, and
+/// begin anew, where they are, when their size changes. So a breaker keeps no window of the past,
+/// however often it is changed.
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
-    first: OnceLock<Box<Link>>,
-    /// No rule asks for rates at the moment: what the window holds is of the past.
-    paused: AtomicBool,
-}
-
-#[derive(Debug)]
-struct Link {
-    shape: RateWindow,
-    window: Window,
-    next: OnceLock<Box<Link>>,
-}
-
-impl Link {
-    fn new(shape: RateWindow) -> Self {
-        let window = match shape {
-            RateWindow::Calls(calls) => Window::of_calls(calls),
-            RateWindow::Time(length) => Window::of_time(length),
-        };
-        Link { shape, window, next: OnceLock::new() }
-    }
-
-    fn last(&self) -> &Link {
-        let mut link = self;
-        while let Some(next) = link.next.get() {
-            link = next;
-        }
-        link
-    }
-}
-
-/// One after the other: a chain that drops itself link within link needs a stack of its length.
-impl Drop for Link {
-    fn drop(&mut self) {
-        let mut next = self.next.take();
-        while let Some(mut link) = next {
-            next = link.next.take();
-        }
-    }
+    /// One of calls, one of time.
+    kinds: [OnceLock<Window>; 2],
+    /// Which of them, and how often one has begun: `generation << 1 | kind`; 0: none has yet.
+    current: primitive::AtomicU64,
 }
 
 impl Windows {
     pub(crate) fn of(config: &CircuitBreakerConfig) -> Self {
         let windows = Windows::default();
-        windows.set(config);
+        if config.has_rates() {
+            windows.begin(config.window);
+        }
         windows
     }
 
     /// A window of another size begins empty, and so does one that was not recorded in for a while;
     /// one of the same size goes on. Called under the lock.
-    pub(crate) fn set(&self, config: &CircuitBreakerConfig) {
-        if !config.has_rates() {
-            self.paused.store(true, Relaxed);
-            return;
+    pub(crate) fn set(&self, before: &CircuitBreakerConfig, now: &CircuitBreakerConfig) {
+        if before.has_rates() && now.has_rates() && before.window == now.window {
+            self.look_again();
+        } else if now.has_rates() {
+            self.begin(now.window);
         }
-        let goes_on = !self.paused.swap(false, Relaxed) || self.first.get().is_none();
-        let last = self.first.get_or_init(|| Box::new(Link::new(config.window))).last();
-        if last.shape == config.window && goes_on {
-            last.window.look_again();
-        } else {
-            last.next.get_or_init(|| Box::new(Link::new(config.window)));
-        }
+    }
+
+    fn begin(&self, shape: RateWindow) {
+        let kind = match shape {
+            RateWindow::Calls(_) => 0,
+            RateWindow::Time(_) => 1,
+        };
+        self.kinds[kind].get_or_init(|| Window::of(shape)).resize(shape);
+        let generation = (self.current.load(Relaxed) >> 1) + 1;
+        // Release: pairs with the Acquire in `current`, so that who sees the generation finds a
+        // window of its size.
+        self.current.store(generation << 1 | kind as u64, Ordering::Release);
     }
 
     /// The next call looks at the rates, whatever it is.
     pub(crate) fn look_again(&self) {
-        if let Some(window) = self.current() {
-            window.look_again();
+        if let Some(current) = self.current() {
+            current.window.look_again();
         }
     }
 
     #[inline]
-    pub(crate) fn current(&self) -> Option<&Window> {
-        self.first.get().map(|first| &first.last().window)
+    pub(crate) fn current(&self) -> Option<CurrentWindow<'_>> {
+        let current = self.current.load(Ordering::Acquire);
+        let window = self.kinds[(current & 1) as usize].get()?;
+        Some(CurrentWindow { window, generation: (current >> 1) as u32 })
+    }
+}
+
+/// A window as it is now. Who looked it up before it began anew changes nothing of what follows.
+#[derive(Clone, Copy)]
+pub(crate) struct CurrentWindow<'a> {
+    window: &'a Window,
+    generation: u32,
+}
+
+impl CurrentWindow<'_> {
+    /// As [`Window::record`].
+    #[inline]
+    pub(crate) fn record(
+        self,
+        epoch: u32,
+        mark: Mark,
+        min_calls: u32,
+        now: impl FnOnce() -> Tick,
+    ) -> Option<Tally> {
+        self.window.record(Era::new(self.generation, epoch), mark, min_calls, now)
+    }
+
+    /// As [`Window::tally`].
+    pub(crate) fn tally(self, epoch: u32, now: Tick) -> Tally {
+        self.window.tally(Era::new(self.generation, epoch), now)
     }
 }
 
@@ -245,8 +258,14 @@ impl InFlight {
         self.began.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(crate) fn enter(&self, epoch: u32, began: Tick) {
-        *self.lock().entry((epoch, began)).or_default() += 1;
+    pub(crate) fn enter(&self, epoch: u32, rules: &Rules, began: Tick) {
+        let mut all = self.lock();
+        // Those that never end are not kept for ever.
+        let expired = began.as_nanos().saturating_sub(rules.lease());
+        while all.first_key_value().is_some_and(|((_, began), _)| began.as_nanos() <= expired) {
+            all.pop_first();
+        }
+        *all.entry((epoch, began)).or_default() += 1;
     }
 
     pub(crate) fn leave(&self, epoch: u32, began: Tick) {
@@ -262,7 +281,8 @@ impl InFlight {
     /// How many of this epoch are slow already.
     pub(crate) fn overdue(&self, epoch: u32, rules: &Rules, now: Tick) -> u64 {
         let all = self.lock();
-        let of_epoch = all.range((epoch, Tick::from_nanos(0))..=(epoch, now));
+        let expired = Tick::from_nanos(now.as_nanos().saturating_sub(rules.lease()));
+        let of_epoch = all.range((Excluded((epoch, expired)), Included((epoch, now))));
         let slow = of_epoch.take_while(|((_, began), _)| rules.is_slow(now.since(*began)));
         slow.map(|(_, calls)| calls).sum()
     }
@@ -282,13 +302,15 @@ mod tests {
     }
 
     #[test]
-    fn a_breaker_whose_window_changed_often_can_be_dropped() {
-        let windows = Windows::default();
-        for calls in 0..20_000 {
-            let config = CircuitBreakerConfig::builder().failure_rate(0.5).window(10 + calls % 2);
-            windows.set(&config.build().expect("a valid configuration"));
+    fn calls_that_never_end_are_not_kept_for_ever() {
+        let second = Duration::from_secs(1);
+        let config = rates().probe_timeout(second).build().expect("a valid configuration");
+        let (rules, in_flight) = (Rules::new(&config), InFlight::default());
+        for epoch in 0..100 {
+            let now = Tick::from_nanos(1).after(second * epoch / 10);
+            (0..2).for_each(|_| in_flight.enter(epoch / 7, &rules, now));
         }
-        drop(windows);
+        assert_eq!(in_flight.lock().len(), 10);
     }
 
     #[test]

@@ -7,12 +7,14 @@
 //! A good call can't raise a rate, but for two cases, and the number says when it has to look: until
 //! there are `min_calls`, and, over time, once in each slice, when older good calls have left.
 //!
-//! A result of an earlier epoch finds a later one and leaves it alone. The tally is read again under
-//! the breaker's lock before anything is done about it.
+//! A result of an earlier epoch finds a later one and leaves it alone, and so does one of before a
+//! change of the window's size: it begins anew then, where it is. The tally is read again under the
+//! breaker's lock before anything is done about it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::config::RateWindow;
 use super::shards::Shards;
 use crate::clock::Tick;
 use crate::primitive::{AtomicU64, Mutex, Ordering, fence, lock};
@@ -57,6 +59,29 @@ impl Tally {
     }
 }
 
+/// Whose calls are counted: those of an epoch of the breaker, since the window last began anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Era(u64);
+
+impl Era {
+    /// `generation`: how often the window has begun; from 1 on, so that no era is zero.
+    #[inline]
+    pub(crate) fn new(generation: u32, epoch: u32) -> Self {
+        Era(u64::from(generation) << 32 | u64::from(epoch))
+    }
+
+    /// Across a wrap of either.
+    fn is_later_than(self, other: Era) -> bool {
+        let [own, others] = [self.0, other.0].map(|era| ((era >> 32) as u32, era as u32));
+        if own.0 == others.0 { is_later(own.1, others.1) } else { is_later(own.0, others.0) }
+    }
+}
+
+/// Whether number `a` is later than `b`, across a wrap.
+fn is_later(a: u32, b: u32) -> bool {
+    a != b && a.wrapping_sub(b) < u32::MAX / 2
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) enum Window {
@@ -65,6 +90,13 @@ pub(crate) enum Window {
 }
 
 impl Window {
+    pub(crate) fn of(shape: RateWindow) -> Self {
+        match shape {
+            RateWindow::Calls(calls) => Self::of_calls(calls),
+            RateWindow::Time(length) => Self::of_time(length),
+        }
+    }
+
     pub(crate) fn of_calls(calls: u32) -> Self {
         Window::Calls(Box::new(Ring::new(calls)))
     }
@@ -73,29 +105,42 @@ impl Window {
         Window::Time(Box::new(Wheel::new(length)))
     }
 
-    /// Records a call of `epoch`, and gives the tally with it where that may have raised a rate.
-    /// `None` also where a later epoch has begun. The time is asked for only where it matters.
+    /// It is of that size from its next generation on.
+    pub(crate) fn resize(&self, shape: RateWindow) {
+        match (self, shape) {
+            (Window::Calls(ring), RateWindow::Calls(calls)) => {
+                ring.size.store(Ring::size_of(calls), Relaxed);
+            }
+            (Window::Time(wheel), RateWindow::Time(length)) => {
+                wheel.slice.store(Wheel::slice_of(length), Relaxed);
+            }
+            (Window::Calls(_), RateWindow::Time(_)) | (Window::Time(_), RateWindow::Calls(_)) => {}
+        }
+    }
+
+    /// Records a call of `era`, and gives the tally with it where that may have raised a rate.
+    /// `None` also where a later era has begun. The time is asked for only where it matters.
     #[inline]
     pub(crate) fn record(
         &self,
-        epoch: u32,
+        era: Era,
         mark: Mark,
         min_calls: u32,
         now: impl FnOnce() -> Tick,
     ) -> Option<Tally> {
         match (self, mark.is_bad()) {
-            (Window::Calls(ring), false) => ring.good(epoch, min_calls),
-            (Window::Calls(ring), true) => ring.bad(epoch, mark, min_calls),
-            (Window::Time(wheel), false) => wheel.good(epoch, wheel.slice(now()), min_calls),
-            (Window::Time(wheel), true) => wheel.bad(epoch, mark, wheel.slice(now()), min_calls),
+            (Window::Calls(ring), false) => ring.good(era, min_calls),
+            (Window::Calls(ring), true) => ring.bad(era, mark, min_calls),
+            (Window::Time(wheel), false) => wheel.good(era, wheel.slice(now()), min_calls),
+            (Window::Time(wheel), true) => wheel.bad(era, mark, wheel.slice(now()), min_calls),
         }
     }
 
-    /// The calls of `epoch` that are in it now.
-    pub(crate) fn tally(&self, epoch: u32, now: Tick) -> Tally {
+    /// The calls of `era` that are in it now.
+    pub(crate) fn tally(&self, era: Era, now: Tick) -> Tally {
         match self {
-            Window::Calls(ring) => ring.tally(epoch),
-            Window::Time(wheel) => wheel.tally(epoch, wheel.slice(now)),
+            Window::Calls(ring) => ring.tally(era),
+            Window::Time(wheel) => wheel.tally(era, wheel.slice(now)),
         }
     }
 
@@ -122,69 +167,82 @@ fn count_before_looking(counted: u64, min_calls: u32) {
     }
 }
 
-/// Whether epoch `a` is later than `b`, across a wrap.
-fn is_later(a: u32, b: u32) -> bool {
-    a != b && a.wrapping_sub(b) < u32::MAX / 2
-}
-
 /// The last `size` calls, exactly.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    size: u64,
+    size: AtomicU64,
     counts: Shards<Count>,
     bad: Mutex<BadCalls>,
     watch: AtomicU64,
 }
 
-/// The calls of one thread in an epoch. It alone writes them.
+/// Which era the counts of one thread are of; 0: it has counted nothing yet. It alone writes it.
+#[derive(Debug)]
+struct Whose(AtomicU64);
+
+impl Default for Whose {
+    fn default() -> Self {
+        Whose(AtomicU64::new(0))
+    }
+}
+
+impl Whose {
+    /// Counts of an earlier era are forgotten; `None` where a later one has begun.
+    #[inline]
+    fn enter(&self, era: Era, forget: impl FnOnce()) -> Option<()> {
+        if self.0.load(Relaxed) == era.0 { Some(()) } else { self.begin(era, forget) }
+    }
+
+    #[cold]
+    fn begin(&self, era: Era, forget: impl FnOnce()) -> Option<()> {
+        let own = self.0.load(Relaxed);
+        if own != 0 && Era(own).is_later_than(era) {
+            return None;
+        }
+        forget();
+        // Release: pairs with the Acquire in `is`, so that who sees the era sees no count of
+        // another.
+        self.0.store(era.0, Ordering::Release);
+        Some(())
+    }
+
+    fn is(&self, era: Era) -> bool {
+        self.0.load(Ordering::Acquire) == era.0
+    }
+}
+
+/// The calls of one thread in an era. It alone writes them.
 #[derive(Debug)]
 struct Count {
-    /// Plus one; 0: it has counted nothing yet.
-    epoch: AtomicU64,
+    whose: Whose,
     calls: AtomicU64,
 }
 
 impl Default for Count {
     fn default() -> Self {
-        Count { epoch: AtomicU64::new(0), calls: AtomicU64::new(0) }
+        Count { whose: Whose::default(), calls: AtomicU64::new(0) }
     }
 }
 
 impl Count {
-    /// Gives how many there are with this one; `None` where a later epoch has begun.
+    /// Gives how many there are with this one; `None` where a later era has begun.
     #[inline]
-    fn add(&self, epoch: u32) -> Option<u64> {
-        if self.epoch.load(Relaxed) != u64::from(epoch) + 1 {
-            self.begin(epoch)?;
-        }
+    fn add(&self, era: Era) -> Option<u64> {
+        self.whose.enter(era, || self.calls.store(0, Relaxed))?;
         let calls = self.calls.load(Relaxed) + 1;
         self.calls.store(calls, Relaxed);
         Some(calls)
     }
 
-    #[cold]
-    fn begin(&self, epoch: u32) -> Option<()> {
-        let own = self.epoch.load(Relaxed).checked_sub(1);
-        if own.is_some_and(|own| is_later(own as u32, epoch)) {
-            return None;
-        }
-        self.calls.store(0, Relaxed);
-        // Release: pairs with the Acquire in `of`, so that who sees the epoch sees no count of
-        // another.
-        self.epoch.store(u64::from(epoch) + 1, Ordering::Release);
-        Some(())
-    }
-
-    fn of(&self, epoch: u32) -> u64 {
-        let same = self.epoch.load(Ordering::Acquire) == u64::from(epoch) + 1;
-        if same { self.calls.load(Relaxed) } else { 0 }
+    fn of(&self, era: Era) -> u64 {
+        if self.whose.is(era) { self.calls.load(Relaxed) } else { 0 }
     }
 }
 
-/// The bad calls of an epoch that are in the ring, oldest first.
+/// The bad calls of an era that are in the ring, oldest first.
 #[derive(Debug, Default)]
 struct BadCalls {
-    epoch: Option<u32>,
+    era: Option<Era>,
     /// Which of all calls each was, and what it was.
     calls: VecDeque<(u64, Mark)>,
     bad: Tally,
@@ -193,13 +251,13 @@ struct BadCalls {
 }
 
 impl BadCalls {
-    /// `None` where a later epoch has begun.
-    fn of(&mut self, epoch: u32) -> Option<&mut Self> {
-        if self.epoch.is_some_and(|own| is_later(own, epoch)) {
+    /// `None` where a later era has begun.
+    fn of(&mut self, era: Era) -> Option<&mut Self> {
+        if self.era.is_some_and(|own| own.is_later_than(era)) {
             return None;
         }
-        if self.epoch != Some(epoch) {
-            *self = BadCalls { epoch: Some(epoch), ..BadCalls::default() };
+        if self.era != Some(era) {
+            *self = BadCalls { era: Some(era), ..BadCalls::default() };
         }
         Some(self)
     }
@@ -217,72 +275,77 @@ impl BadCalls {
 impl Ring {
     fn new(calls: u32) -> Self {
         Ring {
-            size: u64::from(calls.max(1)),
+            size: AtomicU64::new(Self::size_of(calls)),
             counts: Shards::default(),
             bad: Mutex::new(BadCalls::default()),
             watch: AtomicU64::new(NEVER),
         }
     }
 
+    fn size_of(calls: u32) -> u64 {
+        u64::from(calls.max(1))
+    }
+
     #[inline]
-    fn good(&self, epoch: u32, min_calls: u32) -> Option<Tally> {
-        let Some(count) = self.counts.mine() else { return self.guest(epoch, min_calls) };
-        count_before_looking(count.add(epoch)?, min_calls);
+    fn good(&self, era: Era, min_calls: u32) -> Option<Tally> {
+        let Some(count) = self.counts.mine() else { return self.guest(era, min_calls) };
+        count_before_looking(count.add(era)?, min_calls);
         // Relaxed: ordered by the fence where it matters, and else by nothing.
-        if self.watch.load(Relaxed) == NEVER { None } else { self.look(epoch, min_calls) }
+        if self.watch.load(Relaxed) == NEVER { None } else { self.look(era, min_calls) }
     }
 
     #[cold]
-    fn guest(&self, epoch: u32, min_calls: u32) -> Option<Tally> {
+    fn guest(&self, era: Era, min_calls: u32) -> Option<Tally> {
         let mut bad = lock(&self.bad);
-        let bad = bad.of(epoch)?;
+        let bad = bad.of(era)?;
         bad.guests += 1;
-        Some(self.judge(epoch, bad, min_calls))
+        Some(self.judge(era, bad, min_calls))
     }
 
     #[inline(never)]
-    fn look(&self, epoch: u32, min_calls: u32) -> Option<Tally> {
-        Some(self.judge(epoch, lock(&self.bad).of(epoch)?, min_calls))
+    fn look(&self, era: Era, min_calls: u32) -> Option<Tally> {
+        Some(self.judge(era, lock(&self.bad).of(era)?, min_calls))
     }
 
     #[inline(never)]
-    fn bad(&self, epoch: u32, mark: Mark, min_calls: u32) -> Option<Tally> {
+    fn bad(&self, era: Era, mark: Mark, min_calls: u32) -> Option<Tally> {
         let mut bad = lock(&self.bad);
-        let bad = bad.of(epoch)?;
+        let bad = bad.of(era)?;
         self.watch.store(ALWAYS, Relaxed);
         fence(Ordering::SeqCst);
         // Counted under the lock, so that no two bad calls have one place.
         match self.counts.mine() {
-            Some(count) => _ = count.add(epoch)?,
+            Some(count) => _ = count.add(era)?,
             None => bad.guests += 1,
         }
-        let place = self.calls(epoch, bad);
+        let place = self.calls(era, bad);
         bad.calls.push_back((place, mark));
         bad.bad.add(mark);
-        Some(self.judge(epoch, bad, min_calls))
+        Some(self.judge(era, bad, min_calls))
     }
 
-    /// How many calls the epoch has had.
-    fn calls(&self, epoch: u32, bad: &BadCalls) -> u64 {
-        self.counts.iter().map(|count| count.of(epoch)).sum::<u64>() + bad.guests
+    /// How many calls the era has had.
+    fn calls(&self, era: Era, bad: &BadCalls) -> u64 {
+        self.counts.iter().map(|count| count.of(era)).sum::<u64>() + bad.guests
     }
 
-    /// The tally of the epoch, and when good calls have to look from now on.
-    fn judge(&self, epoch: u32, bad: &mut BadCalls, min_calls: u32) -> Tally {
-        let tally = self.tally_of(epoch, bad);
+    /// The tally of the era, and when good calls have to look from now on.
+    fn judge(&self, era: Era, bad: &mut BadCalls, min_calls: u32) -> Tally {
+        let tally = self.tally_of(era, bad);
         let settled = tally.is_good() || tally.calls >= u64::from(min_calls);
         self.watch.store(if settled { NEVER } else { ALWAYS }, Relaxed);
         tally
     }
 
-    fn tally_of(&self, epoch: u32, bad: &mut BadCalls) -> Tally {
-        let calls = self.calls(epoch, bad);
-        bad.forget(calls, self.size);
-        Tally { calls: calls.min(self.size), ..bad.bad }
+    fn tally_of(&self, era: Era, bad: &mut BadCalls) -> Tally {
+        let calls = self.calls(era, bad);
+        let size = self.size.load(Relaxed);
+        bad.forget(calls, size);
+        Tally { calls: calls.min(size), ..bad.bad }
     }
 
-    fn tally(&self, epoch: u32) -> Tally {
-        lock(&self.bad).of(epoch).map_or_else(Tally::default, |bad| self.tally_of(epoch, bad))
+    fn tally(&self, era: Era) -> Tally {
+        lock(&self.bad).of(era).map_or_else(Tally::default, |bad| self.tally_of(era, bad))
     }
 }
 
@@ -290,7 +353,7 @@ impl Ring {
 #[derive(Debug)]
 pub(crate) struct Wheel {
     /// Nanoseconds.
-    slice: u64,
+    slice: AtomicU64,
     counts: Shards<Buckets>,
     bad: Mutex<BadSlices>,
     watch: AtomicU64,
@@ -300,23 +363,29 @@ pub(crate) struct Wheel {
 /// at most a tenth more.
 const BUCKETS: usize = 11;
 
-/// The calls of one thread by slice. It alone writes them.
+/// The calls of one thread in an era, by slice. It alone writes them.
 ///
-/// Each word: `epoch (12 bits) | turn (24 bits) | count (28 bits)`.
+/// Each word: `turn (36 bits) | count (28 bits)`.
 #[derive(Debug)]
-struct Buckets([AtomicU64; BUCKETS]);
+struct Buckets {
+    whose: Whose,
+    words: [AtomicU64; BUCKETS],
+}
 
 impl Default for Buckets {
     fn default() -> Self {
-        Buckets(std::array::from_fn(|_| AtomicU64::new(0)))
+        let words = std::array::from_fn(|_| AtomicU64::new(0));
+        Buckets { whose: Whose::default(), words }
     }
 }
 
 impl Buckets {
     /// Gives how many the slice has with this one; `None` where a later one has begun.
     #[inline]
-    fn add(&self, stamp: Stamp) -> Option<u64> {
-        let word = &self.0[stamp.place];
+    fn add(&self, era: Era, slice: u64) -> Option<u64> {
+        self.whose.enter(era, || self.words.iter().for_each(|word| word.store(0, Relaxed)))?;
+        let stamp = Stamp::new(slice);
+        let word = &self.words[stamp.place];
         let current = word.load(Relaxed);
         if current != 0 && stamp.is_before(current) {
             return None;
@@ -326,15 +395,15 @@ impl Buckets {
         Some(calls)
     }
 
-    fn of(&self, stamp: Stamp) -> u64 {
-        stamp.count_of(self.0[stamp.place].load(Relaxed))
+    fn of(&self, era: Era, slices: std::ops::RangeInclusive<u64>) -> u64 {
+        let count = |stamp: Stamp| stamp.count_of(self.words[stamp.place].load(Relaxed));
+        if self.whose.is(era) { slices.map(Stamp::new).map(count).sum() } else { 0 }
     }
 }
 
-/// The upper part of a bucket's word: the epoch, and how often the wheel has gone round.
+/// The upper part of a bucket's word: how often the wheel has gone round.
 #[derive(Clone, Copy)]
 struct Stamp {
-    epoch: u32,
     turn: u64,
     /// Which bucket.
     place: usize,
@@ -342,43 +411,38 @@ struct Stamp {
 
 impl Stamp {
     const COUNT: u64 = (1 << 28) - 1;
-    const TURN: u64 = (1 << 24) - 1;
-    const EPOCH: u64 = (1 << 12) - 1;
+    const TURN: u64 = (1 << 36) - 1;
 
     #[inline]
-    fn new(epoch: u32, slice: u64) -> Self {
-        Stamp { epoch, turn: slice / BUCKETS as u64, place: (slice % BUCKETS as u64) as usize }
+    fn new(slice: u64) -> Self {
+        Stamp { turn: slice / BUCKETS as u64, place: (slice % BUCKETS as u64) as usize }
     }
 
     #[inline]
     fn bits(self) -> u64 {
-        (u64::from(self.epoch) & Self::EPOCH) << 52 | (self.turn & Self::TURN) << 28
+        (self.turn & Self::TURN) << 28
     }
 
-    /// The word's count, if it is of this epoch and turn.
+    /// The word's count, if it is of this turn.
     #[inline]
     fn count_of(self, word: u64) -> u64 {
         if word & !Self::COUNT == self.bits() { word & Self::COUNT } else { 0 }
     }
 
-    /// Whether a word is of a later turn, or of a later epoch in this one.
+    /// Whether a word is of a later turn.
     ///
     /// Of a little later, that is: no call is far behind the others, and a word that nobody has
     /// written for ages may have any number.
     #[inline]
     fn is_before(self, word: u64) -> bool {
-        let later = |shift: u32, mask| (word >> shift).wrapping_sub(self.bits() >> shift) & mask;
-        match later(28, Self::TURN) {
-            0 => (1..1 << 6).contains(&later(52, Self::EPOCH)),
-            turns => turns < 1 << 10,
-        }
+        (1..1 << 10).contains(&((word >> 28).wrapping_sub(self.turn) & Self::TURN))
     }
 }
 
-/// The bad calls of an epoch by slice.
+/// The bad calls of an era by slice.
 #[derive(Debug, Default)]
 struct BadSlices {
-    epoch: Option<u32>,
+    era: Option<Era>,
     slices: [BadSlice; BUCKETS],
 }
 
@@ -390,13 +454,13 @@ struct BadSlice {
 }
 
 impl BadSlices {
-    /// `None` where a later epoch has begun.
-    fn of(&mut self, epoch: u32) -> Option<&mut Self> {
-        if self.epoch.is_some_and(|own| is_later(own, epoch)) {
+    /// `None` where a later era has begun.
+    fn of(&mut self, era: Era) -> Option<&mut Self> {
+        if self.era.is_some_and(|own| own.is_later_than(era)) {
             return None;
         }
-        if self.epoch != Some(epoch) {
-            *self = BadSlices { epoch: Some(epoch), ..BadSlices::default() };
+        if self.era != Some(era) {
+            *self = BadSlices { era: Some(era), ..BadSlices::default() };
         }
         Some(self)
     }
@@ -422,60 +486,63 @@ impl BadSlices {
 
 impl Wheel {
     fn new(length: Duration) -> Self {
-        let slice = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX) / (BUCKETS as u64 - 1);
         Wheel {
-            slice: slice.max(1),
+            slice: AtomicU64::new(Self::slice_of(length)),
             counts: Shards::default(),
             bad: Mutex::new(BadSlices::default()),
             watch: AtomicU64::new(NEVER),
         }
     }
 
-    #[inline]
-    fn slice(&self, now: Tick) -> u64 {
-        now.as_nanos() / self.slice
+    fn slice_of(length: Duration) -> u64 {
+        (u64::try_from(length.as_nanos()).unwrap_or(u64::MAX) / (BUCKETS as u64 - 1)).max(1)
     }
 
     #[inline]
-    fn good(&self, epoch: u32, slice: u64, min_calls: u32) -> Option<Tally> {
-        let Some(counts) = self.counts.mine() else { return self.guest(epoch, slice, min_calls) };
-        count_before_looking(counts.add(Stamp::new(epoch, slice))?, min_calls);
+    fn slice(&self, now: Tick) -> u64 {
+        now.as_nanos() / self.slice.load(Relaxed)
+    }
+
+    #[inline]
+    fn good(&self, era: Era, slice: u64, min_calls: u32) -> Option<Tally> {
+        let Some(counts) = self.counts.mine() else { return self.guest(era, slice, min_calls) };
+        count_before_looking(counts.add(era, slice)?, min_calls);
         // Relaxed: as in a ring.
-        if slice < self.watch.load(Relaxed) { None } else { self.look(epoch, slice, min_calls) }
+        if slice < self.watch.load(Relaxed) { None } else { self.look(era, slice, min_calls) }
     }
 
     #[cold]
-    fn guest(&self, epoch: u32, slice: u64, min_calls: u32) -> Option<Tally> {
+    fn guest(&self, era: Era, slice: u64, min_calls: u32) -> Option<Tally> {
         let mut bad = lock(&self.bad);
-        let bad = bad.of(epoch)?;
+        let bad = bad.of(era)?;
         bad.at(slice)?.calls += 1;
-        Some(self.judge(epoch, bad, slice, min_calls))
+        Some(self.judge(era, bad, slice, min_calls))
     }
 
     #[inline(never)]
-    fn look(&self, epoch: u32, slice: u64, min_calls: u32) -> Option<Tally> {
-        Some(self.judge(epoch, lock(&self.bad).of(epoch)?, slice, min_calls))
+    fn look(&self, era: Era, slice: u64, min_calls: u32) -> Option<Tally> {
+        Some(self.judge(era, lock(&self.bad).of(era)?, slice, min_calls))
     }
 
     #[inline(never)]
-    fn bad(&self, epoch: u32, mark: Mark, slice: u64, min_calls: u32) -> Option<Tally> {
+    fn bad(&self, era: Era, mark: Mark, slice: u64, min_calls: u32) -> Option<Tally> {
         let mut bad = lock(&self.bad);
-        let bad = bad.of(epoch)?;
+        let bad = bad.of(era)?;
         let tally = bad.at(slice)?;
         self.watch.store(ALWAYS, Relaxed);
         fence(Ordering::SeqCst);
         match self.counts.mine() {
-            Some(counts) => _ = counts.add(Stamp::new(epoch, slice))?,
+            Some(counts) => _ = counts.add(era, slice)?,
             None => tally.calls += 1,
         }
         tally.add(mark);
-        Some(self.judge(epoch, bad, slice, min_calls))
+        Some(self.judge(era, bad, slice, min_calls))
     }
 
-    /// The tally of the epoch, and when good calls have to look from now on.
-    fn judge(&self, epoch: u32, bad: &BadSlices, slice: u64, min_calls: u32) -> Tally {
+    /// The tally of the era, and when good calls have to look from now on.
+    fn judge(&self, era: Era, bad: &BadSlices, slice: u64, min_calls: u32) -> Tally {
         let slice = bad.current(slice);
-        let tally = self.tally_of(epoch, bad, slice);
+        let tally = self.tally_of(era, bad, slice);
         let next = match tally {
             tally if tally.is_good() => NEVER,
             tally if tally.calls < u64::from(min_calls) => ALWAYS,
@@ -485,7 +552,7 @@ impl Wheel {
         tally
     }
 
-    fn tally_of(&self, epoch: u32, bad: &BadSlices, now: u64) -> Tally {
+    fn tally_of(&self, era: Era, bad: &BadSlices, now: u64) -> Tally {
         let oldest = now.saturating_sub(BUCKETS as u64 - 1);
         let mut tally = Tally::default();
         for kept in bad.slices.iter().filter(|kept| (oldest..=now).contains(&kept.slice)) {
@@ -493,16 +560,15 @@ impl Wheel {
             tally.failed += kept.tally.failed;
             tally.slow += kept.tally.slow;
         }
-        for stamp in (oldest..=now).map(|slice| Stamp::new(epoch, slice)) {
-            tally.calls += self.counts.iter().map(|counts| counts.of(stamp)).sum::<u64>();
-        }
+        let counts = self.counts.iter().map(|counts| counts.of(era, oldest..=now));
+        tally.calls += counts.sum::<u64>();
         tally
     }
 
-    fn tally(&self, epoch: u32, now: u64) -> Tally {
+    fn tally(&self, era: Era, now: u64) -> Tally {
         let mut bad = lock(&self.bad);
-        let tally = |bad: &mut BadSlices| self.tally_of(epoch, bad, bad.current(now));
-        bad.of(epoch).map_or_else(Tally::default, tally)
+        let tally = |bad: &mut BadSlices| self.tally_of(era, bad, bad.current(now));
+        bad.of(era).map_or_else(Tally::default, tally)
     }
 }
 
@@ -514,6 +580,10 @@ mod tests {
 
     const GOOD: Mark = Mark { failed: false, slow: false };
     const FAILED: Mark = Mark { failed: true, slow: false };
+
+    fn era(epoch: u32) -> Era {
+        Era::new(1, epoch)
+    }
 
     fn at(millis: u64) -> Tick {
         Tick::from_nanos(1_000_000_000 + millis * 1_000_000)
@@ -558,31 +628,31 @@ mod tests {
     fn a_ring_forgets_what_is_older_than_its_size() {
         let window = Window::of_calls(3);
         for _ in 0..1_000_000 {
-            assert_eq!(window.record(7, GOOD, 1, || at(0)), None);
+            assert_eq!(window.record(era(7), GOOD, 1, || at(0)), None);
         }
-        assert_eq!(window.record(7, FAILED, 1, || at(0)).map(|tally| tally.failed), Some(1));
-        assert_eq!(window.record(7, FAILED, 1, || at(0)).map(|tally| tally.failed), Some(2));
-        let tally = window.record(7, FAILED, 1, || at(0)).expect("bad calls");
+        assert_eq!(window.record(era(7), FAILED, 1, || at(0)).map(|tally| tally.failed), Some(1));
+        assert_eq!(window.record(era(7), FAILED, 1, || at(0)).map(|tally| tally.failed), Some(2));
+        let tally = window.record(era(7), FAILED, 1, || at(0)).expect("bad calls");
         assert!(tally.reaches(tally.failed, 1.0));
     }
 
     #[test]
     fn a_result_of_an_earlier_epoch_finds_a_later_one_and_changes_nothing() {
         for window in [Window::of_calls(3), Window::of_time(Duration::from_secs(1))] {
-            window.record(4, FAILED, 1, || at(0));
-            window.record(5, GOOD, 1, || at(0));
-            assert_eq!(window.record(4, FAILED, 1, || at(1)), None);
+            window.record(era(4), FAILED, 1, || at(0));
+            window.record(era(5), GOOD, 1, || at(0));
+            assert_eq!(window.record(era(4), FAILED, 1, || at(1)), None);
             let expected = Tally { calls: 1, failed: 0, slow: 0 };
-            assert_eq!(window.tally(5, at(1)), expected, "{window:?}");
+            assert_eq!(window.tally(era(5), at(1)), expected, "{window:?}");
         }
     }
 
     #[test]
     fn a_wheel_holds_at_least_its_length_and_at_most_a_tenth_more() {
         let window = Window::of_time(Duration::from_secs(10));
-        window.record(0, FAILED, 1, || at(0));
-        assert_eq!(window.tally(0, at(10_000)).calls, 1);
-        assert_eq!(window.tally(0, at(11_000)).calls, 0);
+        window.record(era(0), FAILED, 1, || at(0));
+        assert_eq!(window.tally(era(0), at(10_000)).calls, 1);
+        assert_eq!(window.tally(era(0), at(11_000)).calls, 0);
     }
 
     #[test]
@@ -590,10 +660,10 @@ mod tests {
         for turns in [1, 2, 1_000] {
             let window = Window::of_time(Duration::from_secs(1));
             let later = turns * 1_100;
-            window.record(0, FAILED, 1, || at(later));
-            assert_eq!(window.record(0, FAILED, 1, || at(0)), None);
+            window.record(era(0), FAILED, 1, || at(later));
+            assert_eq!(window.record(era(0), FAILED, 1, || at(0)), None);
             let expected = Tally { calls: 1, failed: 1, slow: 0 };
-            assert_eq!(window.tally(0, at(later)), expected, "{turns} turns later");
+            assert_eq!(window.tally(era(0), at(later)), expected, "{turns} turns later");
         }
     }
 
@@ -602,10 +672,10 @@ mod tests {
         for turns in [1, 2, 1_000] {
             let window = Window::of_time(Duration::from_secs(1));
             let later = turns * 1_100;
-            (0..3).for_each(|_| _ = window.record(0, GOOD, 1, || at(later)));
-            window.record(0, GOOD, 1, || at(0));
+            (0..3).for_each(|_| _ = window.record(era(0), GOOD, 1, || at(later)));
+            window.record(era(0), GOOD, 1, || at(0));
             let expected = Tally { calls: 3, failed: 0, slow: 0 };
-            assert_eq!(window.tally(0, at(later)), expected, "{turns} turns later");
+            assert_eq!(window.tally(era(0), at(later)), expected, "{turns} turns later");
         }
     }
 
@@ -616,11 +686,11 @@ mod tests {
         for idle in [1_100, HOUR, 15 * HOUR, 28 * HOUR, 30 * HOUR, day(7), day(90), day(400)] {
             let window = Window::of_time(Duration::from_secs(1));
             (0..BUCKETS as u64).for_each(|slice| {
-                window.record(0, FAILED, 1, || at(slice * 100));
+                window.record(era(0), FAILED, 1, || at(slice * 100));
             });
             let later = 1_000 + idle;
             let expected = Tally { calls: 1, failed: 1, slow: 0 };
-            assert_eq!(window.record(0, FAILED, 1, || at(later)), Some(expected), "{idle} ms");
+            assert_eq!(window.record(era(0), FAILED, 1, || at(later)), Some(expected), "{idle} ms");
         }
     }
 
@@ -628,24 +698,71 @@ mod tests {
     fn after_a_day_of_health_a_wheel_counts_failures() {
         let window = Window::of_time(Duration::from_secs(1));
         (0..BUCKETS as u64).for_each(|slice| {
-            window.record(0, FAILED, 1, || at(slice * 100));
+            window.record(era(0), FAILED, 1, || at(slice * 100));
         });
         let slices = 20 * 3_600 * 10;
         (BUCKETS as u64..slices).for_each(|slice| {
-            window.record(0, GOOD, 1, || at(slice * 100));
+            window.record(era(0), GOOD, 1, || at(slice * 100));
         });
-        let tally = window.record(0, FAILED, 1, || at(slices * 100)).expect("a bad call");
+        let tally = window.record(era(0), FAILED, 1, || at(slices * 100)).expect("a bad call");
         assert_eq!((tally.calls, tally.failed), (BUCKETS as u64, 1));
     }
 
     #[test]
     fn a_wheel_counts_however_many_epochs_have_gone_by() {
-        for later in [1, 100, 2_000, 2_049, 4_000, 100_000] {
+        for later in [1, 100, 2_000, 2_049, 4_000, 4_090, 100_000] {
             let window = Window::of_time(Duration::from_secs(1));
-            window.record(7, FAILED, 1, || at(0));
+            window.record(era(7), FAILED, 1, || at(0));
             let expected = Tally { calls: 1, failed: 1, slow: 0 };
-            assert_eq!(window.record(7 + later, FAILED, 1, || at(0)), Some(expected), "{later}");
+            assert_eq!(
+                window.record(era(7 + later), FAILED, 1, || at(0)),
+                Some(expected),
+                "{later}"
+            );
         }
+    }
+
+    const SHAPES: [RateWindow; 2] =
+        [RateWindow::Calls(3), RateWindow::Time(Duration::from_secs(1))];
+
+    #[test]
+    fn a_window_that_begins_anew_knows_nothing_of_the_calls_before_whatever_its_size() {
+        let others = [1, 3, 1_000].map(|size| [size, 1_000_000]).concat();
+        for (shape, size) in
+            SHAPES.into_iter().flat_map(|shape| others.iter().map(move |size| (shape, *size)))
+        {
+            let window = Window::of(shape);
+            let record =
+                |generation, mark| window.record(Era::new(generation, 7), mark, 1, || at(5_000));
+            [GOOD, FAILED, GOOD].into_iter().for_each(|mark| _ = record(1, mark));
+            window.resize(match shape {
+                RateWindow::Calls(_) => RateWindow::Calls(size),
+                RateWindow::Time(_) => RateWindow::Time(Duration::from_millis(size.into())),
+            });
+            assert_eq!(window.tally(Era::new(2, 7), at(5_000)), Tally::default());
+            let told = record(2, FAILED);
+            let alone = Some(Tally { calls: 1, failed: 1, slow: 0 });
+            assert_eq!(told, alone, "{shape:?} {size}");
+            // It was admitted before, or had looked the window up.
+            [GOOD, FAILED].into_iter().for_each(|mark| _ = record(1, mark));
+            assert_eq!(Some(window.tally(Era::new(2, 7), at(5_000))), alone, "{shape:?} {size}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_of_the_size_that_it_was_given_last() {
+        let window = Window::of_calls(100);
+        window.resize(RateWindow::Calls(2));
+        [FAILED, GOOD, GOOD]
+            .into_iter()
+            .for_each(|mark| _ = window.record(Era::new(2, 0), mark, 1, || at(0)));
+        assert_eq!(window.tally(Era::new(2, 0), at(0)), Tally { calls: 2, failed: 0, slow: 0 });
+
+        let window = Window::of_time(Duration::from_secs(1));
+        window.resize(RateWindow::Time(Duration::from_secs(10)));
+        window.record(Era::new(2, 0), FAILED, 1, || at(0));
+        assert_eq!(window.tally(Era::new(2, 0), at(10_000)).calls, 1);
+        assert_eq!(window.tally(Era::new(2, 0), at(11_000)).calls, 0);
     }
 
     /// What is done by a thread that has given its seat back, as a destructor at its very end may.
@@ -682,14 +799,14 @@ mod tests {
             let window = std::sync::Arc::new(window);
             let record_as_guest = |mark| {
                 let window = window.clone();
-                at_the_end_of_a_thread(move || window.record(3, mark, 3, || at(0)))
+                at_the_end_of_a_thread(move || window.record(era(3), mark, 3, || at(0)))
             };
             let tally = |calls, failed| Some(Tally { calls, failed, slow: 0 });
-            assert_eq!(window.record(3, FAILED, 3, || at(0)), tally(1, 1));
+            assert_eq!(window.record(era(3), FAILED, 3, || at(0)), tally(1, 1));
             assert_eq!(record_as_guest(GOOD), tally(2, 1));
-            assert_eq!(window.record(3, GOOD, 3, || at(0)), tally(3, 1));
+            assert_eq!(window.record(era(3), GOOD, 3, || at(0)), tally(3, 1));
             assert_eq!(record_as_guest(FAILED), tally(4, 2));
-            assert_eq!(Some(window.tally(3, at(0))), tally(4, 2));
+            assert_eq!(Some(window.tally(era(3), at(0))), tally(4, 2));
         }
     }
 
@@ -697,25 +814,29 @@ mod tests {
     fn good_calls_look_no_more_once_there_are_enough_or_all_are_good() {
         let windows = || [Window::of_calls(4), Window::of_time(Duration::from_secs(1))];
         for window in windows() {
-            window.record(3, FAILED, 2, || at(0));
+            window.record(era(3), FAILED, 2, || at(0));
             let both = Tally { calls: 2, failed: 1, slow: 0 };
-            assert_eq!(window.record(3, GOOD, 2, || at(0)), Some(both));
-            assert_eq!(window.record(3, GOOD, 2, || at(0)), None, "there are enough: {window:?}");
+            assert_eq!(window.record(era(3), GOOD, 2, || at(0)), Some(both));
+            assert_eq!(
+                window.record(era(3), GOOD, 2, || at(0)),
+                None,
+                "there are enough: {window:?}"
+            );
         }
         for window in windows() {
-            window.record(3, FAILED, 9, || at(0));
+            window.record(era(3), FAILED, 9, || at(0));
             let alone = Tally { calls: 1, failed: 0, slow: 0 };
-            assert_eq!(window.record(4, GOOD, 9, || at(0)), Some(alone));
-            assert_eq!(window.record(4, GOOD, 9, || at(0)), None, "all are good: {window:?}");
+            assert_eq!(window.record(era(4), GOOD, 9, || at(0)), Some(alone));
+            assert_eq!(window.record(era(4), GOOD, 9, || at(0)), None, "all are good: {window:?}");
         }
     }
 
     #[test]
     fn while_bad_calls_are_in_a_wheel_a_good_one_looks_once_in_each_slice() {
         let window = Window::of_time(Duration::from_secs(1));
-        window.record(3, FAILED, 1, || at(0));
+        window.record(era(3), FAILED, 1, || at(0));
         for slice in 0..=BUCKETS as u64 + 1 {
-            let told = [1, 2, 3].map(|_| window.record(3, GOOD, 1, || at(slice * 100)));
+            let told = [1, 2, 3].map(|_| window.record(era(3), GOOD, 1, || at(slice * 100)));
             let looked = (1..=BUCKETS as u64).contains(&slice);
             assert_eq!(told.map(|told| told.is_some()), [looked, false, false], "slice {slice}");
         }
@@ -729,15 +850,19 @@ mod tests {
                 for _ in 0..threads {
                     scope.spawn(|| {
                         for call in 0..calls {
-                            window
-                                .record(3, if call % 2 == 0 { GOOD } else { FAILED }, 1, || at(5));
+                            window.record(
+                                era(3),
+                                if call % 2 == 0 { GOOD } else { FAILED },
+                                1,
+                                || at(5),
+                            );
                         }
                     });
                 }
             });
             let calls = u64::from(calls * threads);
             let expected = Tally { calls, failed: calls / 2, slow: 0 };
-            assert_eq!(window.tally(3, at(5)), expected);
+            assert_eq!(window.tally(era(3), at(5)), expected);
         }
     }
 
@@ -749,17 +874,21 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         for call in 0..100_000 {
-                            window
-                                .record(3, if call % 2 == 0 { GOOD } else { FAILED }, 1, || at(5));
+                            window.record(
+                                era(3),
+                                if call % 2 == 0 { GOOD } else { FAILED },
+                                1,
+                                || at(5),
+                            );
                         }
                     });
                 }
             });
             (0..size).for_each(|_| {
-                window.record(3, GOOD, 1, || at(5));
+                window.record(era(3), GOOD, 1, || at(5));
             });
             let expected = Tally { calls: u64::from(size), failed: 0, slow: 0 };
-            assert_eq!(window.tally(3, at(5)), expected);
+            assert_eq!(window.tally(era(3), at(5)), expected);
         }
     }
 
@@ -772,7 +901,7 @@ mod tests {
         ) {
             let window = Window::of_calls(size as u32);
             for (index, &mark) in marks.iter().enumerate() {
-                let told = window.record(9, mark, min_calls, || at(0));
+                let told = window.record(era(9), mark, min_calls, || at(0));
                 let recent = &marks[(index + 1).saturating_sub(size)..=index];
                 let expected = tally_of(recent.iter());
                 if told.is_some() || breaks(expected, min_calls, rate) {
@@ -781,7 +910,7 @@ mod tests {
                 if breaks(expected, min_calls, rate) {
                     break;
                 }
-                prop_assert_eq!(window.tally(9, at(0)), expected);
+                prop_assert_eq!(window.tally(era(9), at(0)), expected);
             }
         }
 
@@ -795,7 +924,7 @@ mod tests {
             let mut seen = Vec::new();
             for (gap, mark) in calls {
                 now += gap;
-                let told = window.record(9, mark, min_calls, || at(now));
+                let told = window.record(era(9), mark, min_calls, || at(now));
                 // A second before the first tick, so that a slice begins with each second.
                 let slice = |millis: u64| millis / 1_000;
                 seen.push((slice(now), mark));
@@ -807,7 +936,7 @@ mod tests {
                 if breaks(expected, min_calls, rate) {
                     break;
                 }
-                prop_assert_eq!(window.tally(9, at(now)), expected);
+                prop_assert_eq!(window.tally(era(9), at(now)), expected);
             }
         }
 
@@ -823,13 +952,13 @@ mod tests {
                         epoch = epoch.wrapping_add(1);
                         of_epoch.clear();
                     }
-                    window.record(epoch, mark, 1, || at(0));
+                    window.record(era(epoch), mark, 1, || at(0));
                     of_epoch.push(mark);
                     let kept = match window {
                         Window::Calls(_) => of_epoch.len().saturating_sub(size as usize),
                         Window::Time(_) => 0,
                     };
-                    prop_assert_eq!(window.tally(epoch, at(0)), tally_of(of_epoch[kept..].iter()));
+                    prop_assert_eq!(window.tally(era(epoch), at(0)), tally_of(of_epoch[kept..].iter()));
                 }
             }
         }
@@ -838,11 +967,11 @@ mod tests {
     #[test]
     fn a_good_call_that_is_a_slice_late_does_not_hide_a_bad_one() {
         let window = Window::of_time(Duration::from_secs(1));
-        assert_eq!(window.record(0, FAILED, 3, || at(100)).map(|tally| tally.failed), Some(1));
+        assert_eq!(window.record(era(0), FAILED, 3, || at(100)).map(|tally| tally.failed), Some(1));
         // Their clocks were read before the slice of the failure began.
-        window.record(0, GOOD, 3, || at(99));
-        let told = window.record(0, GOOD, 3, || at(99));
+        window.record(era(0), GOOD, 3, || at(99));
+        let told = window.record(era(0), GOOD, 3, || at(99));
         let expected = Tally { calls: 3, failed: 1, slow: 0 };
-        assert_eq!((told, window.tally(0, at(99))), (Some(expected), expected));
+        assert_eq!((told, window.tally(era(0), at(99))), (Some(expected), expected));
     }
 }

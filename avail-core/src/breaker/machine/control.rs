@@ -150,7 +150,7 @@ impl Machine {
         let mut transition = Transition { machine: self, word: self.load(), cold, at };
         // The rules first: the next call looks at the window, and has to look by them.
         self.rules.set(&config);
-        self.windows.set(&config);
+        self.windows.set(&transition.cold.config, &config);
         transition.cold.config = config;
         transition.publish(transition.word.with_duties(!self.duties().is_none()));
     }

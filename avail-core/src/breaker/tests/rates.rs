@@ -1,9 +1,10 @@
 //! The rules over many calls, the open times that grow, and settings that change.
 
 use std::future::pending;
+use std::mem::ManuallyDrop;
 use std::sync::Mutex;
 
-use tokio::time::{advance, timeout};
+use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::*;
 use crate::testing::isolated;
@@ -275,6 +276,27 @@ async fn a_call_that_is_cut_off_has_failed_and_was_slow_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_under_way_keeps_the_limit_that_it_began_with() {
+    let _isolated = isolated();
+    let (second, limit) = (Duration::from_secs(1), Duration::from_secs(10));
+    for other in [config(), config().call_timeout(second), config().call_timeout(10 * limit)] {
+        let breaker = breaker(config().call_timeout(limit));
+        let reconfigured = async {
+            sleep(second).await;
+            breaker.reconfigure(other.build().expect("valid")).expect("valid");
+            sleep(2 * second).await; // both futures are polled again then
+        };
+        let began = Instant::now();
+        let call = breaker.call(pending::<Result<(), &str>>);
+        let (result, ()) = tokio::join!(timeout(100 * limit, call), reconfigured);
+        let error = result.expect("it is cut off").expect_err("it hangs");
+        let error = error.circuit_breaker().expect("by the breaker").to_string();
+        assert!(error.ends_with("gave the call up after 10s"), "{error}");
+        assert_eq!(began.elapsed(), limit);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_within_its_limit_is_not_cut_off_and_a_probe_beyond_it_reopens() {
     let _isolated = isolated();
     let breaker = breaker(config().call_timeout(Duration::from_secs(3)));
@@ -324,6 +346,26 @@ async fn of_calls_that_began_together_those_that_ended_are_under_way_no_more() {
     advance(SLOW).await;
     drop(breaker.acquire());
     assert_eq!(reason(&breaker), Some(OpenReason::SlowCallRate { slow: 2, calls: 4 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_never_ends_is_under_way_for_as_long_as_a_probe_may_be() {
+    let _isolated = isolated();
+    let just_before = |time| time - Duration::from_nanos(1);
+    let short = SLOW / 10;
+    let cases = [
+        (LEASE, just_before(LEASE), true),
+        (LEASE, LEASE, false),
+        (short, just_before(2 * SLOW), true),
+        (short, 2 * SLOW, false),
+    ];
+    for (lease, age, opens) in cases {
+        let breaker = breaker(slowness().slow_in_flight(true).probe_timeout(lease));
+        let _forgotten = [0; 3].map(|_| ManuallyDrop::new(breaker.acquire().expect("closed")));
+        advance(age).await;
+        succeed(&breaker);
+        assert_eq!(breaker.state() == CircuitState::Open, opens, "{age:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -524,6 +566,22 @@ async fn a_window_of_another_size_begins_empty() {
     (0..3).for_each(|_| fail(&breaker));
     assert_eq!(breaker.state(), CircuitState::Closed);
     fail(&breaker);
+    assert_eq!(reason(&breaker), Some(OpenReason::FailureRate { failed: 4, calls: 4 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_gets_an_earlier_size_again_begins_empty_each_time() {
+    let _isolated = isolated();
+    let breaker = breaker(rates());
+    let [seconds, minute] = [10, 60].map(|s| RateWindow::Time(Duration::from_secs(s)));
+    let [ten, twenty] = [10, 20].map(RateWindow::Calls);
+    for window in [twenty, ten, seconds, minute, ten, seconds, ten] {
+        (0..3).for_each(|_| fail(&breaker));
+        assert_eq!(breaker.state(), CircuitState::Closed, "{window:?}");
+        let other = rates().window(window).build().expect("valid");
+        breaker.reconfigure(other).expect("valid");
+    }
+    (0..4).for_each(|_| fail(&breaker));
     assert_eq!(reason(&breaker), Some(OpenReason::FailureRate { failed: 4, calls: 4 }));
 }
 

@@ -15,6 +15,8 @@ use super::permit::{Guard, Outcome};
 pub trait Finish<T> {
     /// What the caller gets.
     type Output;
+    /// Whether there is an answer for a call that is cut off; without one it is not.
+    const CAN_BE_CUT_OFF: bool = true;
     /// The call has ended.
     fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> Self::Output;
     /// The call was not let through, or was cut off.
@@ -69,6 +71,8 @@ pub struct Judged<C>(pub(super) Option<C>);
 
 impl<T, C: FnOnce(&T) -> End> Finish<T> for Judged<C> {
     type Output = T;
+    // The limit may come from outside, later than the code.
+    const CAN_BE_CUT_OFF: bool = false;
 
     #[inline]
     fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> T {
@@ -77,7 +81,7 @@ impl<T, C: FnOnce(&T) -> End> Finish<T> for Judged<C> {
     }
 
     fn refuse(&mut self, _: CircuitBreakerError) -> T {
-        unreachable!("no attribute sets a limit")
+        unreachable!("it is let pass before, and not cut off")
     }
 }
 
@@ -206,7 +210,7 @@ fn wait<T, J: Finish<T>>(
     finish: &mut J,
     context: &mut Context<'_>,
 ) -> Poll<J::Output> {
-    match guard.wait(context) {
+    match guard.wait(context, J::CAN_BE_CUT_OFF) {
         None => Poll::Pending,
         Some(error) => Poll::Ready(finish.refuse(error)),
     }

@@ -257,14 +257,18 @@ impl<'a> Guard<'a> {
         Running::new(self, future, Judged(Some(classify)))
     }
 
-    /// The call has to wait. Gives the error of one that is cut off.
+    /// The call has to wait. Gives the error of one that is cut off, if it may be.
     #[cold]
     #[inline(never)]
-    pub(super) fn wait(&mut self, context: &mut Context<'_>) -> Option<CircuitBreakerError> {
+    pub(super) fn wait(
+        &mut self,
+        context: &mut Context<'_>,
+        may_be_cut_off: bool,
+    ) -> Option<CircuitBreakerError> {
         if self.started.is_none() {
             self.start();
         }
-        if !self.duties.has(Duties::TIMEOUT) {
+        if !may_be_cut_off || !self.duties.has(Duties::TIMEOUT) {
             return None;
         }
         let limit = self.breaker.config().call_timeout?;

@@ -17,6 +17,7 @@ mod monitor;
 mod primitive;
 mod registry;
 mod scope;
+mod settings;
 mod site;
 #[cfg(feature = "test-util")]
 pub mod testing;
@@ -48,6 +49,10 @@ pub use self::monitor::{
     IncidentTotals, Snapshot, SystemStatus,
 };
 pub use self::registry::CircuitBreakerRegistry;
+pub use self::settings::{
+    ComponentChange, Configurable, Reload, SettingChange, SettingProblem, SettingSource,
+    SettingsError, SettingsWarning,
+};
 pub use self::site::Origin;
 
 /// What the attributes expand to. Not for use by hand: it changes without notice.

@@ -1,10 +1,11 @@
 //! The breakers of a service by name, in a map that readers do not wait for.
 
+mod overlaid;
 #[cfg(all(test, not(avail_loom)))]
 mod tests;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -18,6 +19,7 @@ use crate::clock::Clock;
 use crate::conflict::{Conflict, SiteConflict};
 use crate::family::BreakerFamily;
 use crate::scope::Scope;
+use crate::settings::{Overlay, SettingProblem};
 use crate::site::{self, Declaration, Origin};
 
 /// Circuit breakers by name.
@@ -51,6 +53,10 @@ struct Inner {
     /// The components that its breakers belong to, and whether they are critical: a breaker's own
     /// name, or its family's.
     components: DashMap<Arc<str>, bool>,
+    /// Settings from outside, for every breaker that is made.
+    overlay: Mutex<Arc<Overlay>>,
+    /// Why breakers were made without them.
+    unfit: Mutex<Vec<SettingProblem>>,
     listeners: Arc<Listeners>,
     clock: Clock,
     fleet: Arc<Fleet>,
@@ -58,10 +64,15 @@ struct Inner {
 
 struct Listed {
     breaker: CircuitBreaker,
-    /// What it was made with; it may have been reconfigured since.
+    /// What the code says, before settings from outside are laid over it; it may have been
+    /// reconfigured since.
     declared: Arc<CircuitBreakerConfig>,
     /// Where the attribute stands that it was made for; `None`: it was made by hand.
     origin: Option<Origin>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Listed {
@@ -89,6 +100,8 @@ impl CircuitBreakerRegistry {
                 conflicts: Mutex::default(),
                 linked: OnceLock::new(),
                 components: DashMap::new(),
+                overlay: Mutex::default(),
+                unfit: Mutex::default(),
                 listeners: Arc::default(),
                 clock,
                 fleet,
@@ -210,16 +223,19 @@ impl CircuitBreakerRegistry {
         config: CircuitBreakerConfig,
         origin: Option<Origin>,
     ) -> Listed {
-        self.inner.components.entry(component.clone()).or_insert(config.critical);
+        // Under the guard of the breaker's name: an overlay that comes meanwhile finds it listed.
+        let effective = self.overlaid(&name, &component, &config);
+        let declared = (effective != config).then(|| config.bounded().shared());
+        self.inner.components.entry(component.clone()).or_insert(effective.critical);
         let breaker = CircuitBreaker::make(
             name,
             component,
-            config,
+            effective,
             self.inner.clock.clone(),
             self.inner.fleet.clone(),
             Some(self.inner.listeners.clone()),
         );
-        let declared = breaker.config();
+        let declared = declared.unwrap_or_else(|| breaker.config());
         Listed { breaker, declared, origin }
     }
 
@@ -326,7 +342,7 @@ impl CircuitBreakerRegistry {
 
     /// It is logged once, also where no monitor is started.
     fn note(&self, conflict: &Conflict) {
-        let mut conflicts = self.inner.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut conflicts = lock(&self.inner.conflicts);
         if conflicts.contains(conflict) {
             return;
         }
@@ -337,7 +353,7 @@ impl CircuitBreakerRegistry {
     }
 
     pub(crate) fn conflicts(&self) -> Vec<Conflict> {
-        self.inner.conflicts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.inner.conflicts).clone()
     }
 
     pub(crate) fn set_draining(&self, draining: bool) {

@@ -94,6 +94,9 @@ pub struct CircuitBreaker {
     pub(crate) inner: Arc<Inner>,
 }
 
+/// Why a breaker is in shadow that nobody has laid there by hand.
+const IN_SHADOW: &str = "declared in shadow";
+
 impl CircuitBreaker {
     /// A breaker that stands alone. One that the monitor and the endpoints are to see comes from a
     /// [`CircuitBreakerRegistry`](crate::CircuitBreakerRegistry).
@@ -114,7 +117,7 @@ impl CircuitBreaker {
     ) -> Self {
         let config = config.bounded();
         let own = config.shadow.then(|| {
-            let options = OverrideOptions::reason("declared in shadow");
+            let options = OverrideOptions::reason(IN_SHADOW);
             ActiveOverride::new(Override::Shadow, options, clock.wall()).0
         });
         let inner = fleet.clone().admit(move |fleet_id, mode| {
@@ -327,8 +330,27 @@ impl CircuitBreaker {
     pub fn reconfigure(&self, config: CircuitBreakerConfig) -> Result<(), ConfigError> {
         let config = config.validate()?;
         tracing::info!(breaker = self.name(), ?config, "a circuit breaker was reconfigured");
-        self.inner.machine.reconfigure(config.shared());
+        self.go_on_with(config);
         Ok(())
+    }
+
+    /// [`reconfigure`](Self::reconfigure) with settings that have been validated, and without a word.
+    pub(crate) fn go_on_with(&self, config: CircuitBreakerConfig) {
+        self.inner.machine.reconfigure(config.bounded().shared());
+    }
+
+    /// Its settings put it into shadow, or no longer do. What an operator has laid over it stays.
+    pub(crate) fn set_declared_shadow(&self, shadow: bool) {
+        let active = self.active_override();
+        match active {
+            None if shadow => {
+                self.set_override(Override::Shadow, OverrideOptions::reason(IN_SHADOW));
+            }
+            Some(own) if !shadow && own.kind == Override::Shadow && &*own.reason == IN_SHADOW => {
+                self.clear_override();
+            }
+            _ => {}
+        }
     }
 
     /// Opens it by hand, as if a rule had tripped it. Under an override it does nothing.

@@ -61,12 +61,13 @@ fn circle(dependencies: &Dependencies) -> Option<Vec<Arc<str>>> {
 }
 
 /// The name that was probably meant: so near that a typo could lead there, and not that any would.
-pub(crate) fn nearest<'a>(
+pub(crate) fn nearest<'a, N: AsRef<str> + Clone + Ord + 'a>(
     given: &str,
-    known: impl IntoIterator<Item = &'a Arc<str>>,
-) -> Option<Arc<str>> {
-    let all = known.into_iter().map(|name| (distance(given, name), name));
-    let near = all.filter(|(distance, name)| *distance <= name.len().max(given.len()) / 3);
+    known: impl IntoIterator<Item = &'a N>,
+) -> Option<N> {
+    let all = known.into_iter().map(|name| (distance(given, name.as_ref()), name));
+    let within = |name: &N| name.as_ref().len().max(given.len()) / 3;
+    let near = all.filter(|(distance, name)| *distance <= within(name));
     near.min().map(|(_, name)| name.clone())
 }
 

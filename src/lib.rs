@@ -107,7 +107,8 @@
 //! | `metrics` | the figures of `/metrics` through the `metrics` facade | no |
 //! | `test-util` | a registry and a clock of its own for each test | no |
 //! | `tower` | a circuit breaker as a tower layer | no |
-//! | `full` | `macros`, `http`, `axum`, `metrics` and `tower` | no |
+//! | `tracing` | what happens as structured events with stable names, `avail::events` | no |
+//! | `full` | `macros`, `http`, `axum`, `metrics`, `tower` and `tracing` | no |
 //!
 //! # Known limits
 //!

@@ -9,10 +9,14 @@ mod breaker;
 mod clock;
 mod conflict;
 mod error;
+#[cfg(feature = "tracing")]
+pub mod events;
 mod expansion;
 mod family;
 mod health;
 mod history;
+#[cfg(not(feature = "tracing"))]
+mod log;
 mod monitor;
 mod primitive;
 mod registry;
@@ -22,6 +26,9 @@ mod site;
 pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
+
+#[cfg(feature = "tracing")]
+pub(crate) use self::events as log;
 
 pub use self::availability::component::{LatencyHistogram, RunCounts};
 pub use self::availability::{

@@ -15,6 +15,8 @@ mod expansion;
 mod family;
 mod health;
 mod history;
+#[cfg(test)]
+mod listening;
 #[cfg(not(feature = "tracing"))]
 mod log;
 mod monitor;

@@ -10,6 +10,7 @@ use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
 
 use super::TARGET;
+use crate::listening::hear_every_thread;
 use crate::testing::isolated;
 use crate::{
     AvailabilityMonitor, CircuitBreaker, CircuitBreakerConfig, CircuitBreakerRegistry, Health,
@@ -33,6 +34,7 @@ pub(crate) struct Lines(Arc<Mutex<Vec<Line>>>);
 
 impl Lines {
     pub(crate) fn listen() -> (Self, DefaultGuard) {
+        hear_every_thread();
         let lines = Lines::default();
         let guard = tracing::subscriber::set_default(lines.clone());
         (lines, guard)

@@ -104,11 +104,12 @@
 //! | `macros` | the attributes [`circuit_breaker`](macro@crate::circuit_breaker) and [`health_check`](macro@crate::health_check) | yes |
 //! | `http` | the endpoints and their server | no |
 //! | `axum` | the endpoints as a router for axum | no |
+//! | `grpc` | `grpc.health.v1` for a tonic application | no |
 //! | `metrics` | the figures of `/metrics` through the `metrics` facade | no |
 //! | `test-util` | a registry and a clock of its own for each test | no |
 //! | `tower` | a circuit breaker as a tower layer | no |
 //! | `tracing` | what happens as structured events with stable names, `avail::events` | no |
-//! | `full` | `macros`, `http`, `axum`, `metrics`, `tower` and `tracing` | no |
+//! | `full` | `macros`, `http`, `axum`, `grpc`, `metrics`, `tower` and `tracing` | no |
 //!
 //! # Known limits
 //!

@@ -106,10 +106,11 @@
 //! | `axum` | the endpoints as a router for axum | no |
 //! | `grpc` | `grpc.health.v1` for a tonic application | no |
 //! | `metrics` | the figures of `/metrics` through the `metrics` facade | no |
+//! | `systemd` | readiness, status line and watchdog of systemd | no |
 //! | `test-util` | a registry and a clock of its own for each test | no |
 //! | `tower` | a circuit breaker as a tower layer | no |
 //! | `tracing` | what happens as structured events with stable names, `avail::events` | no |
-//! | `full` | `macros`, `http`, `axum`, `grpc`, `metrics`, `tower` and `tracing` | no |
+//! | `full` | `macros`, `http`, `axum`, `grpc`, `metrics`, `systemd`, `tower` and `tracing` | no |
 //!
 //! # Known limits
 //!

@@ -24,6 +24,8 @@ mod primitive;
 mod registry;
 mod scope;
 mod site;
+#[cfg(feature = "systemd")]
+pub mod systemd;
 #[cfg(feature = "test-util")]
 pub mod testing;
 #[cfg(feature = "tower")]

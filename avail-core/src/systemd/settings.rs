@@ -19,7 +19,7 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn from_environment() -> Result<Option<Self>, SystemdError> {
-        Self::of(|name| std::env::var_os(name), std::process::id())
+        Self::of(std::env::var_os, std::process::id())
     }
 
     /// `None` where nobody wants to be told.

@@ -17,7 +17,7 @@ mod linux {
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::{SocketAddr, UnixDatagram};
     use std::process::{Child, Command, Stdio};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use avail_core::{AvailabilityMonitor, HealthCheck, systemd};
 
@@ -26,7 +26,8 @@ mod linux {
     /// Longer than anything here takes that goes well.
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// Lives until its standard input is closed; with a byte there it is no longer alive.
+    /// Lives until its standard input is closed. A byte there blocks its runtime until then; with an
+    /// `x` it is no longer alive either.
     pub(crate) fn serve() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
@@ -35,9 +36,11 @@ mod linux {
             let monitor = monitor.start().await.expect("it starts");
             let systemd = systemd::spawn(&monitor).expect("the environment is in order");
             assert!(systemd.is_active());
-            let end = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0]));
-            if end.await.expect("it ends").expect("it can be read") > 0 {
-                monitor.fatal("it was told so");
+            let word = tokio::task::spawn_blocking(|| std::io::stdin().bytes().next());
+            if let Some(word) = word.await.expect("it ends") {
+                if word.expect("it can be read") == b'x' {
+                    monitor.fatal("it was told so");
+                }
                 let _ = std::io::stdin().read_to_end(&mut Vec::new());
             }
             monitor.stop().await;
@@ -95,7 +98,7 @@ mod linux {
 
     fn is_not_fed_when_it_is_not_alive(socket: &UnixDatagram, name: &str) {
         let mut service = start(name, None);
-        until(socket, "WATCHDOG=1");
+        until(socket, "READY=1");
         let mut input = service.stdin.take().expect("it is piped");
         input.write_all(b"x").expect("it reads");
         until(socket, "STATUS=healthy, not alive");
@@ -104,6 +107,25 @@ mod linux {
         let told = until(socket, "STATUS=stopped");
         assert_eq!(count(&told, "WATCHDOG=1"), 0, "{told:?}");
         println!("ok: not alive");
+    }
+
+    /// Takes as long as a heartbeat may be old.
+    fn is_not_fed_while_its_runtime_is_blocked(socket: &UnixDatagram, name: &str) {
+        let mut service = start(name, None);
+        until(socket, "READY=1");
+        let (mut input, begun) = (service.stdin.take().expect("it is piped"), Instant::now());
+        input.write_all(b"b").expect("it reads");
+        let told = until(socket, "STATUS=healthy, not alive");
+        let after = begun.elapsed().as_secs();
+        assert!((28..35).contains(&after), "not alive after {after} s");
+        assert!(count(&told, "WATCHDOG=1") > 100, "fed before that: {told:?}");
+        socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a time");
+        assert!(socket.recv(&mut [0; 64]).is_err(), "nothing more is told");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a time");
+        drop(input);
+        assert!(service.wait().expect("it ends").success());
+        until(socket, "STATUS=stopped");
+        println!("ok: a runtime that is blocked");
     }
 
     fn leaves_the_watchdog_of_another_alone(socket: &UnixDatagram, name: &str) {
@@ -123,6 +145,9 @@ mod linux {
         is_told_from_start_to_stop(&socket, path_name);
         is_not_fed_when_it_is_not_alive(&socket, path_name);
         leaves_the_watchdog_of_another_alone(&socket, path_name);
+        if std::env::var_os("AVAIL_SOAK").is_some() {
+            is_not_fed_while_its_runtime_is_blocked(&socket, path_name);
+        }
 
         let name = format!("avail-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).expect("a name");

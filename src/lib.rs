@@ -104,10 +104,13 @@
 //! | `macros` | the attributes [`circuit_breaker`](macro@crate::circuit_breaker) and [`health_check`](macro@crate::health_check) | yes |
 //! | `http` | the endpoints and their server | no |
 //! | `axum` | the endpoints as a router for axum | no |
+//! | `grpc` | `grpc.health.v1` for a tonic application | no |
 //! | `metrics` | the figures of `/metrics` through the `metrics` facade | no |
+//! | `systemd` | readiness, status line and watchdog of systemd | no |
 //! | `test-util` | a registry and a clock of its own for each test | no |
 //! | `tower` | a circuit breaker as a tower layer | no |
-//! | `full` | `macros`, `http`, `axum`, `metrics` and `tower` | no |
+//! | `tracing` | what happens as structured events with stable names, `avail::events` | no |
+//! | `full` | `macros`, `http`, `axum`, `grpc`, `metrics`, `systemd`, `tower` and `tracing` | no |
 //!
 //! # Known limits
 //!

@@ -9,20 +9,31 @@ mod breaker;
 mod clock;
 mod conflict;
 mod error;
+#[cfg(feature = "tracing")]
+pub mod events;
 mod expansion;
 mod family;
 mod health;
 mod history;
+#[cfg(test)]
+mod listening;
+#[cfg(not(feature = "tracing"))]
+mod log;
 mod monitor;
 mod primitive;
 mod registry;
 mod scope;
 mod settings;
 mod site;
+#[cfg(feature = "systemd")]
+pub mod systemd;
 #[cfg(feature = "test-util")]
 pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
+
+#[cfg(feature = "tracing")]
+pub(crate) use self::events as log;
 
 pub use self::availability::component::{LatencyHistogram, RunCounts};
 pub use self::availability::{

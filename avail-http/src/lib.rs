@@ -12,6 +12,7 @@
 //! | serve from axum, hyper or anything that takes a tower service | [`service()`] |
 //! | merge the routes into an axum application | `router()` (cargo feature `axum`) |
 //! | answer in another framework | [`HealthEndpoints`], [`prometheus::render`] |
+//! | answer `grpc.health.v1` in a tonic application | `grpc::service` (cargo feature `grpc`) |
 //! | export the figures by the `metrics` facade | `bridge` (cargo feature `metrics`) |
 //!
 //! ```no_run
@@ -32,6 +33,8 @@ pub mod body;
 #[cfg(feature = "metrics")]
 pub mod bridge;
 mod endpoints;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 mod gzip;
 mod kept;
 pub mod prometheus;

@@ -88,6 +88,24 @@ pub enum Cause {
     },
 }
 
+impl Cause {
+    /// A short stable word for it, as in JSON.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Cause::Opened { .. } => "opened",
+            Cause::OpenTimeOver => "open_time_over",
+            Cause::RecoveryCheckPassed => "recovery_check_passed",
+            Cause::Recovered => "recovered",
+            Cause::Reset => "reset",
+            Cause::Overridden { .. } => "overridden",
+            Cause::OverrideCleared => "override_cleared",
+            Cause::OverrideExpired => "override_expired",
+            Cause::Mode { .. } => "mode",
+            Cause::WouldOpen { .. } => "would_open",
+        }
+    }
+}
+
 #[cfg(test)]
 impl Cause {
     /// As after five failures.

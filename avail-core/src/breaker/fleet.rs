@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::inner::Inner;
 use super::overrides::{Mode, ParseModeError};
+use crate::log;
 
 /// The environment variable that sets the mode at startup.
 pub(crate) const MODE_VARIABLE: &str = "AVAIL_BREAKERS";
@@ -62,7 +63,7 @@ impl Fleet {
         }
         drop(state);
         if before != mode {
-            tracing::warn!(from = %before, to = %mode, "the mode of all circuit breakers was set");
+            log::mode(before, mode);
         }
         for breaker in members {
             breaker.deliver();

@@ -14,6 +14,7 @@ use super::machine::{Change, Machine, Rejection, Standing, Ticket, Verdict};
 use super::metrics::{CircuitBreakerMetrics, Counters, End, TimeInState, TransitionCount};
 use super::rules::Duties;
 use crate::clock::{Clock, ReadTime, Tick, coarse_step};
+use crate::log;
 
 pub(crate) struct Inner {
     pub(super) name: Arc<str>,
@@ -144,12 +145,6 @@ impl Inner {
     }
 
     pub(super) fn tell(&self, change: Change) {
-        if change.from != change.to {
-            tracing::info!(
-                breaker = %self.name, from = %change.from, to = %change.to, cause = ?change.cause,
-                "a circuit breaker changed"
-            );
-        }
         let event = BreakerEvent {
             breaker: self.name.clone(),
             component: self.component.clone(),
@@ -160,6 +155,7 @@ impl Inner {
             cause: change.cause,
             critical: self.config().critical,
         };
+        log::breaker(&event);
         self.listeners.tell(&event);
         if let Some(listeners) = &self.registry_listeners {
             listeners.tell(&event);

@@ -373,10 +373,6 @@ impl CircuitBreaker {
 
     /// Lays an override over the automatic state, in place of any other.
     pub fn set_override(&self, kind: Override, options: OverrideOptions) {
-        tracing::warn!(
-            breaker = self.name(), %kind, reason = options.reason, actor = options.actor,
-            "an override was laid over a circuit breaker"
-        );
         let Inner { machine, clock, .. } = &*self.inner;
         machine.set_override(kind, options, clock.now(), clock.wall());
         self.inner.deliver();

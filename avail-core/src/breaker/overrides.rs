@@ -21,13 +21,20 @@ pub enum Override {
     Shadow,
 }
 
-impl fmt::Display for Override {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Override {
+    /// `forced_open`, `disabled` or `shadow`.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Override::ForcedOpen => "forced_open",
             Override::Disabled => "disabled",
             Override::Shadow => "shadow",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

@@ -11,6 +11,7 @@ use super::record::{Line, Record};
 use super::store::{Store, WriteError};
 use super::writer::Shared;
 use crate::availability::Moment;
+use crate::log;
 
 /// How many lines are kept for another attempt while the disk takes none.
 pub(super) const KEPT: usize = 65_536;
@@ -158,10 +159,7 @@ impl Scribe {
         };
         self.shared.status().write_errors += 1;
         if self.write_error.replace(error.to_string()).is_none() {
-            tracing::error!(
-                path = %self.store.layout().active().display(), %error,
-                "the history can't be written; it goes on in memory"
-            );
+            log::history_not_written(self.store.layout().active(), &error);
         }
         self.publish();
     }
@@ -186,10 +184,7 @@ impl Scribe {
     fn compacted(&mut self, compacted: io::Result<()>) {
         if let Err(error) = &compacted {
             self.shared.status().write_errors += 1;
-            tracing::error!(
-                path = %self.store.layout().active().display(), %error,
-                "the history can't be made smaller; nothing of it is lost"
-            );
+            log::history_not_compacted(self.store.layout().active(), error);
         }
         self.compaction_error = compacted.err().map(|error| error.to_string());
         self.publish();
@@ -197,12 +192,10 @@ impl Scribe {
 
     fn publish(&self) {
         let error = self.write_error.clone().or_else(|| self.compaction_error.clone());
-        let mut status = self.shared.status();
-        if status.error.is_some() && error.is_none() {
-            tracing::info!(
-                path = %self.store.layout().active().display(), "the history is written again"
-            );
+        let recovered = error.is_none();
+        let before = std::mem::replace(&mut self.shared.status().error, error);
+        if before.is_some() && recovered {
+            log::history_recovered(self.store.layout().active());
         }
-        status.error = error;
     }
 }

@@ -22,6 +22,7 @@ use crate::history::record::Record;
 use crate::history::recovery::{Recovered, recover};
 use crate::history::store::Store;
 use crate::history::writer::Writer;
+use crate::log;
 use crate::registry::CircuitBreakerRegistry;
 use crate::scope::Scope;
 use crate::site::{self, CheckSite};
@@ -344,7 +345,7 @@ impl History {
     fn open(path: &Path, max_bytes: u64, required: bool) -> Result<Self, MonitorError> {
         match Self::open_to_write(path, max_bytes) {
             Err(error) if !required => {
-                tracing::error!(%error, "going on without a history");
+                log::history_not_opened(path, &error);
                 let mut history = History::none(Some(error.to_string()));
                 if matches!(error, MonitorError::History { .. }) {
                     history.recovered = recover(&RealDisk, &Layout::new(path)).ok();

@@ -29,6 +29,7 @@ use crate::health::{HealthCheck, HealthCheckResult, HealthStatus, RESERVED, Sche
 use crate::history::RecoveryReport;
 use crate::history::record::Record;
 use crate::history::writer::{CLOSE_LIMIT, Writer};
+use crate::log;
 use crate::registry::CircuitBreakerRegistry;
 use crate::scope::carry;
 
@@ -212,7 +213,7 @@ impl Inner {
         if let Some((from, to)) = jump {
             tracing::warn!(seconds = to.since(from) / 1000, "the clock jumped ahead");
         }
-        facts.iter().for_each(log);
+        facts.iter().for_each(log::fact);
         result
     }
 
@@ -486,7 +487,7 @@ impl Inner {
     pub(super) fn switch(&self, ready: bool) {
         if self.switched_off.swap(!ready, Ordering::AcqRel) == ready {
             self.changed();
-            tracing::info!(ready, "readiness was switched by hand");
+            log::readiness(ready);
         }
     }
 
@@ -498,7 +499,7 @@ impl Inner {
     pub(super) fn drain(&self) {
         if !self.draining.swap(true, Ordering::AcqRel) {
             self.changed();
-            tracing::info!("draining: not ready from now on");
+            log::draining();
             self.registry.set_draining(true);
             self.announce(Event::Draining);
         }
@@ -522,7 +523,7 @@ impl Inner {
     }
 
     pub(super) fn set_fatal(&self, reason: String) {
-        tracing::error!(reason, "the process was said to be beyond repair: not alive from now on");
+        log::fatal(&reason);
         *lock(&self.fatal) = Some(reason.clone());
         self.changed();
         self.announce(Event::Fatal { reason });
@@ -557,34 +558,6 @@ impl Inner {
         self.announce(Event::Stopped);
         let last = clean.then(|| (self.clock.now(), Record::Stop));
         self.writer.close(last, CLOSE_LIMIT);
-    }
-}
-
-fn log(fact: &Fact) {
-    match fact {
-        Fact::State { .. } => {}
-        Fact::Status { component, from, to, error } => {
-            tracing::info!(%component, %from, %to, error, "the status of a component changed");
-        }
-        Fact::Incident { step, incident } => tracing::warn!(
-            component = %incident.component, severity = %incident.severity,
-            duration_seconds = incident.duration_seconds, error = incident.error,
-            "an incident was {}", step.as_str()
-        ),
-        Fact::Maintenance { ended: false, maintenance } => tracing::info!(
-            component = maintenance.component.as_deref(), until = %maintenance.end_time,
-            reason = %maintenance.reason, "a maintenance is announced"
-        ),
-        Fact::Maintenance { ended: true, maintenance } => {
-            tracing::info!(component = maintenance.component.as_deref(), "a maintenance is over");
-        }
-        Fact::Flapping { component, ended: false } => {
-            tracing::warn!(%component, "a component is flapping");
-        }
-        Fact::Flapping { component, ended: true } => {
-            tracing::info!(%component, "a component has calmed down");
-        }
-        Fact::Started => tracing::info!("every critical check has passed: started"),
     }
 }
 

@@ -713,6 +713,7 @@ async fn whoever_takes_the_log_lines_may_ask_the_monitor() {
     let _isolated = isolated();
     let monitor = builder().start().await.expect("starts");
     let lines: Arc<AtomicUsize> = Arc::default();
+    crate::listening::hear_every_thread();
     let looks = LooksAtTheMonitor { monitor: monitor.clone(), lines: lines.clone() };
     let _default = tracing::subscriber::set_default(looks);
     monitor.check_health("cache", || async { false }).await;

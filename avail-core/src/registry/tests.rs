@@ -282,6 +282,7 @@ fn whoever_takes_the_log_line_of_a_conflict_may_ask_the_registry() {
     registry.get_or_create_with("storage", config()).expect("it is new");
     let seen: Arc<Mutex<Vec<usize>>> = Arc::default();
     let asks = AsksForConflicts(registry.clone(), seen.clone());
+    crate::listening::hear_every_thread();
     tracing::subscriber::with_default(asks, || attach(&registry));
     assert_eq!(*seen.lock().expect("nothing panics under it"), [1]);
 }

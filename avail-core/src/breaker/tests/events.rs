@@ -222,6 +222,7 @@ impl tracing::Subscriber for Lines {
 #[test]
 fn a_change_of_what_calls_meet_is_a_log_line_and_no_other_change_is() {
     let _isolated = isolated();
+    crate::listening::hear_every_thread();
     let lines: Arc<AtomicU64> = Arc::default();
     let _logged = tracing::subscriber::set_default(Lines(lines.clone()));
     let breaker = breaker(config());

@@ -5,6 +5,7 @@
 //! | `compaction` | what was summed up says the same as what it was summed up from |
 //! | `writing` | the thread, its queue and the real disk |
 //! | `clock` | a clock that jumps |
+//! | `told` | a history that fails is told as a structured event |
 //! | `model` | a disk that fails and loses its power |
 
 #[cfg(feature = "test-util")]
@@ -13,6 +14,8 @@ mod compaction;
 mod damage;
 mod faults;
 mod model;
+#[cfg(all(feature = "test-util", feature = "tracing"))]
+mod told;
 mod writing;
 
 use std::collections::BTreeMap;

@@ -30,6 +30,8 @@ SCRAPE = EVALUATE = 1
 TOLERANCE = SCRAPE + EVALUATE + 1
 # What goes on for longer than an outage, by its very meaning.
 LASTING = ("AvailServiceBudgetBurnsSlowly", "AvailComponentBudgetBurnsSlowly", "AvailServiceBelowTarget")
+# How long an outage is, in seconds.
+LENGTH = 15
 # How long anything may take that takes so long only on a slow machine.
 PATIENCE = 60
 
@@ -158,6 +160,7 @@ def one_replica(stage):
     begin, since, replica = time.time(), len(stage.receiver.received), stage.replicas[0]
     replica.kill()
     stage.told("firing", "AvailTargetAbsent", since, instance=replica.address)
+    until("it has been dead for so long", lambda: time.time() - begin > LENGTH, PATIENCE)
     replica.start()
     stage.told("resolved", "AvailTargetAbsent", since, instance=replica.address)
     end = settled(stage)
@@ -165,7 +168,7 @@ def one_replica(stage):
     check(down == 0, "it served all the time")
     series = f'instance:avail_serving:bool{{instance="{replica.address}"}}'
     down = compare(stage, "the replica", series, begin, end, 1, 0)
-    check(down > 3, "which did not")
+    check(down > LENGTH - 1, "which did not")
     check(not stage.receiver.got("firing", "AvailServiceDown", since), "nobody was paged")
 
 
@@ -181,9 +184,6 @@ def all_killed(stage):
         one.kill()
     stage.told("firing", "AvailServiceDown", since)
     until("its budget burns fast", lambda: stage.fires("AvailServiceBudgetBurnsFast"), PATIENCE)
-
-
-LENGTH = 15
 
 
 def storage_away(stage):

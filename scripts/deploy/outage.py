@@ -64,6 +64,7 @@ class Stage:
         self.write_files(webhook)
         self.receiver = Receiver(webhook)
         self.observer = Observer([one.url for one in self.replicas])
+        self.differences = []
 
     def write_files(self, webhook):
         """The very files of deploy/prometheus: faster, and with our addresses."""
@@ -128,9 +129,11 @@ def check(holds, what):
 def recorded_down(stage, series, begin, end):
     """For how many seconds the recorded series was 0."""
     found = stage.prometheus.range(series, begin, end)
-    check(len(found) == 1, f"{series} is one series")
+    if len(found) != 1:
+        raise SystemExit(f"FAILED: {series} is not one series: {found}")
     values = [value for _, value in found[0][1]]
-    check(len(values) >= 0.9 * (end - begin), f"it has {len(values)} values in {end - begin:.0f} s")
+    if len(values) < 0.9 * (end - begin):
+        raise SystemExit(f"FAILED: {series} has only {len(values)} values in {end - begin:.0f} s")
     return sum(1 for value in values if value == 0) * (end - begin) / len(values)
 
 
@@ -139,6 +142,7 @@ def compare(stage, what, series, begin, end, outages, replica=None):
     seen = stage.observer.down(begin, end, replica)
     recorded = recorded_down(stage, series, begin, end)
     length = end - begin
+    stage.differences.append(abs(seen - recorded) / max(1, outages))
     check(
         abs(seen - recorded) <= TOLERANCE * outages,
         f"{what}: {100 * (1 - recorded / length):.1f} % recorded and {100 * (1 - seen / length):.1f} % "
@@ -262,6 +266,7 @@ def run(stage, minutes):
                                              begin, time.time(), 5)), f"{name} has fired")
     dashboard_has_data(stage, begin, time.time())
     tools_are_silent(stage)
+    print(f"what was recorded differs from what was seen by at most {max(stage.differences):.1f} s an outage")
     told = {(path, alert["labels"]["alertname"]) for path, _, alert in stage.receiver.received}
     print(f"{rounds} rounds in {time.time() - begin:.0f} s; the Alertmanager told of "
           + ", ".join(f"{name} ({path})" for path, name in sorted(told)))

@@ -32,7 +32,7 @@ pub struct Storage {
 }
 
 /// A check looks at the thing itself, past the breaker: it has to see when it works again.
-#[avail::health_check(name = "storage", interval = "1s")]
+#[avail::health_check(name = "storage", interval = "1s", slo = 99.5)]
 fn storage_reads_back() -> Result<avail::Health, EngineError> {
     super::current()?.storage.examine()
 }

@@ -846,8 +846,7 @@ async fn no_request_makes_it_fail() {
     let _isolated = isolated();
     let service = Service::started().await;
     service.storage_works(false).await;
-    let config = ProptestConfig { cases: 2_000, ..ProptestConfig::default() };
-    let run = TestRunner::new(config).run(&request(), |request| {
+    let run = TestRunner::new(crate::cases(2_000)).run(&request(), |request| {
         let response = respond(&service.endpoints, &request);
         let status = response.status().as_u16();
         prop_assert!([200, 400, 404, 405, 503].contains(&status), "{status}");

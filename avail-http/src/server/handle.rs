@@ -73,6 +73,11 @@ impl ServerHandle {
         self.address
     }
 
+    /// How many connections it has at this moment.
+    pub fn connections(&self) -> usize {
+        self.runtime.metrics().num_alive_tasks()
+    }
+
     /// Closes the listener, then the connections: those that wait at once, one that is being
     /// answered within a second. It is over when this is.
     pub async fn shutdown(self) {

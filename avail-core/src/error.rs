@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fmt, io};
 
 use crate::breaker::ParseModeError;
@@ -132,7 +133,29 @@ pub enum MonitorError {
         /// What the system says.
         source: io::Error,
     },
-    /// A check was registered with a monitor that has stopped.
+    /// A component has no check on a schedule that could be run.
+    #[error(
+        "component `{name}` has no health check on a schedule: it is a circuit breaker, or is \
+         checked by hand"
+    )]
+    #[non_exhaustive]
+    NotOnSchedule {
+        /// The component.
+        name: Arc<str>,
+    },
+    /// A check that was to run now did not come to an end.
+    #[error(
+        "health check `{name}` has not come to an end within {after:?}: a run of it hangs, or the \
+         runtime is busy"
+    )]
+    #[non_exhaustive]
+    Unfinished {
+        /// The check.
+        name: Arc<str>,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// A check was registered with a monitor that has stopped, or was to be run by it.
     #[error("the monitor has stopped, and takes no checks any more; start another one")]
     Stopped,
     /// It was called outside a tokio runtime.

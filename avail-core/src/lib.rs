@@ -56,8 +56,8 @@ pub use self::health::{
 };
 pub use self::history::{HistoryStatus, RecoveryReport};
 pub use self::monitor::{
-    AvailabilityMonitor, AvailabilityMonitorBuilder, ComponentSnapshot, ComponentStatus, Event,
-    IncidentTotals, Snapshot, SystemStatus,
+    AuditRecord, AvailabilityMonitor, AvailabilityMonitorBuilder, ComponentSnapshot,
+    ComponentStatus, Event, IncidentTotals, ProcessSnapshot, Snapshot, SystemStatus,
 };
 pub use self::registry::CircuitBreakerRegistry;
 pub use self::settings::{

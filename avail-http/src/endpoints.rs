@@ -149,6 +149,10 @@ impl HealthEndpoints {
         self.access.sight(caller)
     }
 
+    pub(crate) fn breakers(&self) -> &CircuitBreakerRegistry {
+        &self.breakers
+    }
+
     /// Answers of the probes, which every clone shares.
     pub(crate) fn kept(&self) -> &Kept {
         &self.kept

@@ -28,6 +28,7 @@
 //! ```
 
 mod accept;
+mod admin;
 mod answer;
 pub mod body;
 #[cfg(feature = "metrics")]
@@ -49,6 +50,7 @@ mod server;
 mod service;
 mod verbose;
 
+pub use self::admin::{Admin, AdminService, NoToken, PeerAddress};
 pub use self::endpoints::HealthEndpoints;
 pub use self::query::{IncidentQuery, QueryError};
 pub use self::respond::respond;
@@ -57,3 +59,15 @@ pub use self::router::router;
 pub use self::security::{Caller, Details};
 pub use self::server::{Server, ServerError, ServerHandle, sigterm};
 pub use self::service::{HealthService, service};
+
+/// So many cases, unless `PROPTEST_CASES` asks for more or fewer; and no file of failed ones, which
+/// belong into a test of their own.
+#[cfg(test)]
+fn cases(cases: u32) -> proptest::prelude::ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    proptest::prelude::ProptestConfig {
+        cases: asked.unwrap_or(cases),
+        failure_persistence: None,
+        ..proptest::prelude::ProptestConfig::default()
+    }
+}

@@ -26,6 +26,19 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// A message of ours or of a library's that may quote what a client sent.
+pub(crate) fn defused(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    for c in message.chars().take(8 * LONGEST) {
+        if c.is_control() || "<>&\"'".contains(c) {
+            text.extend(c.escape_unicode());
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

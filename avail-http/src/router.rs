@@ -4,7 +4,7 @@ use avail_core::AvailabilityMonitor;
 use axum::Router;
 
 use crate::route::PATHS;
-use crate::{HealthService, service};
+use crate::{AdminService, HealthService, service};
 
 /// The endpoints of a monitor as an [`axum::Router`], to be merged into an application's.
 ///
@@ -38,5 +38,12 @@ impl HealthService {
                 .route_service(path, self.clone())
                 .route_service(&format!("{path}/"), self.clone())
         })
+    }
+}
+
+impl AdminService {
+    /// As [`HealthService::into_router`], with a route for everything below `/admin/`.
+    pub fn into_router(self) -> Router {
+        self.health().clone().into_router().route_service("/admin/{*path}", self)
     }
 }

@@ -44,7 +44,7 @@ pub(crate) struct Access {
 impl Access {
     /// An empty token is none: it would let everybody in.
     pub(crate) fn set_token(&mut self, token: &str) {
-        self.token = (!token.is_empty()).then(|| Token(token.into()));
+        self.token = Token::new(token);
     }
 
     /// Who sends this `Authorization` header.
@@ -65,11 +65,16 @@ impl Access {
 }
 
 #[derive(Clone)]
-struct Token(Arc<str>);
+pub(crate) struct Token(Arc<str>);
 
 impl Token {
+    /// None where it is empty.
+    pub(crate) fn new(token: &str) -> Option<Self> {
+        (!token.is_empty()).then(|| Token(token.into()))
+    }
+
     /// In constant time for every token of the same length.
-    fn is(&self, shown: &[u8]) -> bool {
+    pub(crate) fn is(&self, shown: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(shown).into()
     }
 }
@@ -81,7 +86,7 @@ impl fmt::Debug for Token {
 }
 
 /// The token of `Bearer <token>`; the scheme's case does not matter (RFC 9110, 11.1).
-fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+pub(crate) fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = authorization.split_at_checked(b"bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }

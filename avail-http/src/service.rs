@@ -48,6 +48,10 @@ impl HealthService {
         self
     }
 
+    pub(crate) fn endpoints(&self) -> &HealthEndpoints {
+        &self.endpoints
+    }
+
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         respond(&self.endpoints, request).map(Full::new)
     }

@@ -54,6 +54,29 @@ async fn the_router_can_be_nested_and_has_the_options_of_its_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_router_of_an_operator_has_the_routes_that_change_something() {
+    let monitor = monitor().await;
+    let breaker = monitor.breakers().get_or_create("cache");
+    let admin = avail_http::Admin::new("s3cret").expect("a token");
+    let router = avail_http::service(&monitor).admin(admin).into_router();
+    let address = listen(Router::new().nest("/internal", router)).await;
+    assert_eq!(ask(address, "GET", "/internal/readyz").status, 200);
+    let body = r#"{"actor":"anna","reason":"moving the disk"}"#;
+    let request = |token: &str| {
+        format!(
+            "POST /internal/admin/breakers/cache/trip HTTP/1.1\r\nHost: {address}\r\n\
+             Connection: close\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    assert_eq!(common::send(address, &request("wrong")).status, 401);
+    assert_eq!(breaker.state(), avail_core::CircuitState::Closed);
+    assert_eq!(common::send(address, &request("s3cret")).status, 200);
+    assert_eq!(breaker.state(), avail_core::CircuitState::Open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_service_is_a_fallback() {
     let monitor = monitor().await;
     let app = Router::new()

@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use common::{answer_on, connect, get, monitor, serve};
@@ -77,12 +77,58 @@ async fn a_probe_gets_in_where_300_connections_wait_and_those_that_were_answered
     server.shutdown().await;
 }
 
-#[tokio::test]
-async fn clients_that_come_and_go_leave_no_room_taken() {
+/// 300 clients that send a byte a second, each replaced when it is closed, for so long.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_dribble_delay_no_probe_and_are_closed_when_their_head_is_due() {
     let server = serve(&monitor().await);
-    for _ in 0..1_000 {
-        drop(connect(server.local_addr()));
+    let address = server.local_addr();
+    let length = Duration::from_secs(if common::soaks() { 60 } else { 4 });
+    let begun = Instant::now();
+    let dribbling = std::thread::spawn(move || dribble(address, begun, length));
+
+    let mut slowest = Duration::ZERO;
+    let mut probes = 0;
+    while !dribbling.is_finished() {
+        let asked = Instant::now();
+        assert_eq!(get(address, if probes % 2 == 0 { "/livez" } else { "/readyz" }).status, 200);
+        slowest = slowest.max(asked.elapsed());
+        probes += 1;
+        std::thread::sleep(Duration::from_millis(20)); // as an eager prober would
     }
-    assert_eq!(get(server.local_addr(), "/livez").status, 200);
+    let closed = dribbling.join().expect("it ends");
+    assert!(slowest < Duration::from_millis(500), "the slowest of {probes} took {slowest:?}");
+    // Each is given 2 s: in that time all 300 are replaced about once.
+    assert!(closed >= 300, "{closed} were closed");
     server.shutdown().await;
+}
+
+/// Gives how many of the clients were closed by the server.
+fn dribble(address: SocketAddr, begun: Instant, length: Duration) -> usize {
+    let head = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Never: ends".iter().cycle();
+    let client = || {
+        let stream = connect(address);
+        stream.set_nonblocking(true).expect("a mode");
+        (stream, head.clone())
+    };
+    let mut clients: Vec<_> = (0..300).map(|_| client()).collect();
+    let mut closed = 0;
+    while begun.elapsed() < length {
+        for one in &mut clients {
+            let byte = one.1.next().copied().unwrap_or_default();
+            let over = one.0.write_all(&[byte]).is_err() || ended(&mut one.0);
+            if over {
+                closed += 1;
+                *one = client();
+            }
+        }
+        std::thread::sleep(Duration::from_secs(1)); // clients that are slow on purpose
+    }
+    closed
+}
+
+fn ended(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 1024]) {
+        Ok(_) => true,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+    }
 }

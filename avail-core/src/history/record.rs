@@ -16,6 +16,7 @@ use crate::availability::ledger::PastImage;
 use crate::availability::periods::Periods;
 use crate::availability::timeline::TimelineImage;
 use crate::availability::{ComponentState, Incident, Maintenance, Moment};
+use crate::monitor::AuditRecord;
 
 /// The version of the format that is written.
 const VERSION: u32 = 1;
@@ -45,6 +46,8 @@ pub(crate) enum Record {
     Checks { counts: BTreeMap<Arc<str>, CheckCounts> },
     /// Calls through breakers that ended since the last such record.
     Calls { counts: BTreeMap<Arc<str>, CheckCounts> },
+    /// An operator did something.
+    Audit { audit: AuditRecord },
     /// Records that were lost before this one: the queue was full, or the disk for too long.
     Gap { lost: u64 },
     /// The first line of a snapshot: so many lines follow, which hold what was recorded up to this
@@ -64,6 +67,7 @@ impl Record {
             self,
             Record::Incident { .. }
                 | Record::Maintenance { .. }
+                | Record::Audit { .. }
                 | Record::Stop
                 | Record::Start { .. }
         )

@@ -274,6 +274,7 @@ impl Past {
             Record::Start { .. }
             | Record::Heartbeat
             | Record::Stop
+            | Record::Audit { .. }
             | Record::Gap { .. }
             | Record::Snapshot { .. }
             | Record::Past(_)

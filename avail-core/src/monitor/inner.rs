@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::HISTORY;
+use super::audit::{AuditRecord, AuditTrail};
 use super::builder::History;
 use super::calls::Calls;
 use super::recoveries::Recoveries;
@@ -91,6 +92,7 @@ pub(crate) struct Inner {
     started_on: ThreadId,
     /// When a panic last unwound a handle on that thread, outside of any task; 0: never.
     unwound_at: AtomicU64,
+    pub(super) audit: AuditTrail,
     /// How many things have happened that a status shows.
     revision: AtomicU64,
     past: Option<(Moment, bool)>,
@@ -102,6 +104,7 @@ pub(crate) struct Inner {
 struct CheckTask {
     handle: AbortHandle,
     wake: Arc<Notify>,
+    timeout: Duration,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -145,6 +148,7 @@ impl Inner {
             fatal: Mutex::default(),
             started_on: std::thread::current().id(),
             unwound_at: AtomicU64::new(0),
+            audit: AuditTrail::default(),
             revision: AtomicU64::new(0),
             past,
             recovery,
@@ -358,7 +362,9 @@ impl Inner {
         let task = keep_checking(self.clone(), scheduled);
         let handle = self.runtime.spawn(carry(task)).abort_handle();
         let mut tasks = lock(&self.tasks);
-        if let Some(before) = tasks.insert(name.clone(), CheckTask { handle, wake }) {
+        if let Some(before) =
+            tasks.insert(name.clone(), CheckTask { handle, wake, timeout: schedule.timeout })
+        {
             before.handle.abort();
         }
         // The end takes the tasks away under this lock: one that comes after it is taken here.
@@ -387,6 +393,30 @@ impl Inner {
     pub(super) fn unschedule(&self, name: &str) -> bool {
         let task = lock(&self.tasks).remove(name);
         task.as_ref().inspect(|task| task.handle.abort()).is_some()
+    }
+
+    /// Has a check of the schedule run now, or after the run that is under way. Gives how long a run
+    /// may take; `None` where there is no such check.
+    pub(super) fn wake(&self, name: &str) -> Option<Duration> {
+        let tasks = lock(&self.tasks);
+        let task = tasks.get(name)?;
+        task.wake.notify_one();
+        Some(task.timeout)
+    }
+
+    pub(super) fn record_audit(&self, mut record: AuditRecord) {
+        record.timestamp = self.clock.now().to_datetime();
+        tracing::warn!(
+            actor = record.actor,
+            action = record.action,
+            target_name = record.target,
+            reason = record.reason,
+            until = record.until.map(tracing::field::display),
+            caller = record.caller,
+            "an operator did something"
+        );
+        self.write(Record::Audit { audit: record.clone() });
+        self.audit.add(record);
     }
 
     #[cfg(test)]

@@ -7,13 +7,17 @@
 //! | `recoveries` | breakers that wait for a health check |
 //! | `calls` | calls through breakers since the last look |
 //! | `steady` | a wall clock that never goes back |
+//! | `audit` | what operators did |
+//! | `refresh` | a check that is to run now |
 //! | `status` | what it shows and tells |
 //! | `view` | how that is worked out |
 
+mod audit;
 mod builder;
 mod calls;
 mod inner;
 mod recoveries;
+mod refresh;
 mod status;
 mod steady;
 mod view;
@@ -27,10 +31,12 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
+pub use self::audit::AuditRecord;
 pub use self::builder::AvailabilityMonitorBuilder;
 pub(crate) use self::inner::Inner;
 pub use self::status::{
-    ComponentSnapshot, ComponentStatus, Event, IncidentTotals, Snapshot, SystemStatus,
+    ComponentSnapshot, ComponentStatus, Event, IncidentTotals, ProcessSnapshot, Snapshot,
+    SystemStatus,
 };
 pub(crate) use crate::availability::ledger::PROCESS;
 
@@ -391,6 +397,18 @@ impl AvailabilityMonitor {
     /// What is announced and under way: first that of the whole system, then by component.
     pub fn maintenances(&self) -> Vec<Maintenance> {
         self.inner.with_ledger(|ledger, _| ledger.maintenance().cloned().collect())
+    }
+
+    /// Keeps a record of what an operator did: in memory, in the history, and in the log. Its time is
+    /// now.
+    pub fn record_audit(&self, record: AuditRecord) {
+        self.inner.record_audit(record);
+    }
+
+    /// What operators did since the monitor started, newest first: at most `limit`, and at most the
+    /// last 256. What was before is in the history file.
+    pub fn audit(&self, limit: usize) -> Vec<AuditRecord> {
+        self.inner.audit.latest(limit)
     }
 
     /// The availability to be reached, in percent.

@@ -138,6 +138,9 @@ pub struct Snapshot {
     pub state_seconds: StateSeconds,
     /// Every component, in the order of `status.components`.
     pub components: Vec<ComponentSnapshot>,
+    /// The process itself: it is down from the last sign of life of a boot that ended uncleanly to
+    /// the next start.
+    pub process: ProcessSnapshot,
     /// Incidents in numbers.
     pub incidents: IncidentTotals,
     /// Every circuit breaker, sorted by name.
@@ -164,6 +167,16 @@ pub struct ComponentSnapshot {
     pub runs: RunCounts,
     /// How long they took.
     pub latency: LatencyHistogram,
+    /// Its incidents.
+    pub incidents: IncidentTotals,
+}
+
+/// The built-in component `process` in figures.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ProcessSnapshot {
+    /// Its figures, in the order of [`Window::ALL`](crate::Window::ALL).
+    pub availability: [AvailabilityMetrics; 4],
     /// Its incidents.
     pub incidents: IncidentTotals,
 }

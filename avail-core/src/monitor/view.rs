@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::PROCESS;
 use super::inner::Inner;
-use super::status::{ComponentSnapshot, ComponentStatus, IncidentTotals, Snapshot, SystemStatus};
+use super::status::{
+    ComponentSnapshot, ComponentStatus, IncidentTotals, ProcessSnapshot, Snapshot, SystemStatus,
+};
 use crate::availability::component::Component;
 use crate::availability::incident::IncidentLog;
 use crate::availability::ledger::Ledger;
@@ -108,6 +111,10 @@ pub(super) fn snapshot(inner: &Inner) -> Snapshot {
             slo: ledger.system_slo(target, now),
             state_seconds: ledger.system_seconds(now),
             components,
+            process: ProcessSnapshot {
+                availability: ledger.process_metrics(Window::ALL, now),
+                incidents: incidents.totals(PROCESS),
+            },
             incidents: incidents.all,
             breakers,
             mode: inner.registry.mode(),

@@ -13,6 +13,8 @@ mod metrics;
 mod probes;
 mod timestamp;
 
+pub(crate) use self::timestamp::stamp;
+
 pub use self::incidents::{IncidentBody, IncidentsBody};
 pub use self::metrics::{
     CheckTotals, ComponentFigures, IncidentCounts, MetricsBody, WindowFigures, Windows,

@@ -4,7 +4,7 @@
 //! - Prometheus' text format 0.0.4: <https://prometheus.io/docs/instrumenting/exposition_formats/>
 //! - OpenMetrics 1.0.0: <https://prometheus.io/docs/specs/om/open_metrics_spec/>
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use super::Form;
 
@@ -52,9 +52,11 @@ struct Family {
 }
 
 impl Encoder {
-    pub(super) fn new(form: Form) -> Self {
+    /// `room`: about how many bytes there will be. A text of megabytes that grows is copied over and
+    /// over.
+    pub(super) fn new(form: Form, room: usize) -> Self {
         let family = Family { name: "", kind: Kind::Gauge, help: "", is_announced: true };
-        Encoder { text: String::with_capacity(8 * 1024), form, family }
+        Encoder { text: String::with_capacity(room), form, family }
     }
 
     /// Begins a family; one that gets no sample is not written. `name` is without `_total` and
@@ -99,8 +101,9 @@ impl Encoder {
         self.text.push_str(self.family.name);
         self.text.push_str(suffix);
         self.labels(labels, bound);
-        // Writing into a string can't fail.
-        let _ = writeln!(self.text, " {value}");
+        self.text.push(' ');
+        value.write(&mut self.text);
+        self.text.push('\n');
     }
 
     fn announce(&mut self) {
@@ -113,6 +116,7 @@ impl Encoder {
             (Kind::Info, Form::Text) => ("_info", "gauge"),
             (Kind::Info, Form::OpenMetrics) => ("", "info"),
         };
+        // Writing into a string can't fail.
         let _ = writeln!(self.text, "# HELP {name}{suffix} {help}");
         let _ = writeln!(self.text, "# TYPE {name}{suffix} {kind}");
     }
@@ -128,7 +132,10 @@ impl Encoder {
             separator = ',';
         }
         if let Some(bound) = bound {
-            let _ = write!(self.text, "{separator}le=\"{}\"", Number::Float(bound));
+            self.text.push(separator);
+            self.text.push_str("le=\"");
+            Number::Float(bound).write(&mut self.text);
+            self.text.push('"');
             separator = ',';
         }
         if separator == ',' {
@@ -137,8 +144,11 @@ impl Encoder {
     }
 }
 
-/// The same in both forms: a backslash, a quote and a line feed.
+/// The same in both forms: a backslash, a quote and a line feed. Hardly any value has one.
 fn escape(value: &str, text: &mut String) {
+    if !value.bytes().any(|byte| matches!(byte, b'\\' | b'"' | b'\n')) {
+        return text.push_str(value);
+    }
     for c in value.chars() {
         match c {
             '\\' => text.push_str("\\\\"),
@@ -174,14 +184,18 @@ impl From<f64> for Number {
     }
 }
 
-impl fmt::Display for Number {
+impl Number {
     /// OpenMetrics wants a bound of 1 to be written `1.0`; infinity is `+Inf` in both forms.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    ///
+    /// There are tens of thousands in one answer, so that what `Display` could do with a width and a
+    /// precision is not paid for.
+    fn write(self, text: &mut String) {
         match self {
-            Number::Whole(whole) => write!(f, "{whole}"),
-            Number::Float(f64::INFINITY) => f.write_str("+Inf"),
-            Number::Float(f64::NEG_INFINITY) => f.write_str("-Inf"),
-            Number::Float(float) => write!(f, "{float:?}"),
+            Number::Whole(whole) => text.push_str(itoa::Buffer::new().format(whole)),
+            Number::Float(f64::INFINITY) => text.push_str("+Inf"),
+            Number::Float(f64::NEG_INFINITY) => text.push_str("-Inf"),
+            Number::Float(float) if float.is_nan() => text.push_str("NaN"),
+            Number::Float(float) => text.push_str(zmij::Buffer::new().format_finite(float)),
         }
     }
 }
@@ -189,6 +203,33 @@ impl fmt::Display for Number {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_shortest_and_read_back_as_they_were() {
+        let table = [
+            (Number::Whole(0), "0"),
+            (Number::Whole(u64::MAX), "18446744073709551615"),
+            (Number::Float(0.0), "0.0"),
+            (Number::Float(1.0), "1.0"),
+            (Number::Float(-0.25), "-0.25"),
+            (Number::Float(0.1), "0.1"),
+            (Number::Float(86_400.0), "86400.0"),
+            (Number::Float(1_772_100_000.123), "1772100000.123"),
+            (Number::Float(f64::INFINITY), "+Inf"),
+            (Number::Float(f64::NEG_INFINITY), "-Inf"),
+            (Number::Float(f64::NAN), "NaN"),
+        ];
+        for (number, written) in table {
+            let mut text = String::new();
+            number.write(&mut text);
+            assert_eq!(text, written);
+        }
+        for float in [1e-7, 1e16, 1.5e300, f64::MIN_POSITIVE, 123_456_789_012_345_680.0] {
+            let mut text = String::new();
+            Number::Float(float).write(&mut text);
+            assert_eq!(text.parse(), Ok(float), "{text}");
+        }
+    }
 
     fn sample(encoder: &mut Encoder) {
         encoder.family("empty", Kind::Gauge, "Never written.");
@@ -205,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_form_of_prometheus_is_written_to_the_letter() {
-        let mut encoder = Encoder::new(Form::Text);
+        let mut encoder = Encoder::new(Form::Text, 0);
         sample(&mut encoder);
         let expected = "# HELP calls_total Calls.\n\
             # TYPE calls_total counter\n\
@@ -229,7 +270,7 @@ mod tests {
 
     #[test]
     fn openmetrics_differs_in_counters_infos_and_the_end() {
-        let mut encoder = Encoder::new(Form::OpenMetrics);
+        let mut encoder = Encoder::new(Form::OpenMetrics, 0);
         sample(&mut encoder);
         let text = encoder.finish();
         assert!(text.contains("# TYPE calls counter\ncalls_total{"), "{text}");

@@ -8,6 +8,8 @@ use super::sink::Sink;
 
 /// The label of what is no component, but all of them.
 const SYSTEM: &str = "";
+/// The built-in component that is down where the process was: no check can have its name.
+const PROCESS: &str = "process";
 
 pub(crate) fn write(snapshot: &Snapshot, to: &mut impl Sink) {
     states(snapshot, to);
@@ -96,7 +98,8 @@ fn checks(snapshot: &Snapshot, to: &mut impl Sink) {
 fn availability(snapshot: &Snapshot, to: &mut impl Sink) {
     let figures = || {
         let components = snapshot.components.iter().map(|one| (&*one.name, &one.availability));
-        let all = [(SYSTEM, &snapshot.availability)].into_iter().chain(components);
+        let own = [(SYSTEM, &snapshot.availability), (PROCESS, &snapshot.process.availability)];
+        let all = own.into_iter().chain(components);
         all.flat_map(|(component, figures)| {
             let windows = WINDOWS.iter().zip(figures);
             windows.map(move |(window, figures)| {
@@ -179,15 +182,19 @@ const WINDOWS: [&str; 4] = ["24h", "7d", "30d", "all_time"];
 const _: () = assert!(WINDOWS.len() == Window::ALL.len());
 
 fn incidents(snapshot: &Snapshot, to: &mut impl Sink) {
+    let all = || {
+        let components = snapshot.components.iter().map(|one| (&*one.name, &one.incidents));
+        [(PROCESS, &snapshot.process.incidents)].into_iter().chain(components)
+    };
     to.family("avail_incidents", Counter, "Incidents that began, or became so severe.");
-    for one in &snapshot.components {
-        for (severity, incidents) in one.incidents.by_severity() {
-            to.sample(&[("component", &one.name), ("severity", severity)], incidents);
+    for (component, totals) in all() {
+        for (severity, incidents) in totals.by_severity() {
+            to.sample(&[("component", component), ("severity", severity)], incidents);
         }
     }
     to.family("avail_incidents_open", Gauge, "Incidents that are not over.");
-    for one in &snapshot.components {
-        to.sample(&[("component", &one.name)], one.incidents.active as u64);
+    for (component, totals) in all() {
+        to.sample(&[("component", component)], totals.active as u64);
     }
 }
 

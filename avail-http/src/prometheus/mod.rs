@@ -63,7 +63,8 @@ pub fn render_as(monitor: &AvailabilityMonitor, form: Form) -> String {
 
 /// Pure: from what is known to the text.
 pub(crate) fn encode(snapshot: &Snapshot, form: Form) -> String {
-    let mut encoder = Encoder::new(form);
+    let room = 8_192 + 4_096 * snapshot.components.len() + 3_072 * snapshot.breakers.len();
+    let mut encoder = Encoder::new(form, room);
     families::write(snapshot, &mut encoder);
     encoder.finish()
 }

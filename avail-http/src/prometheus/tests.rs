@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use avail_core::testing::isolated;
-use avail_core::{CircuitBreakerRegistry, HealthCheck};
+use avail_core::{CircuitBreakerConfig, CircuitBreakerRegistry, HealthCheck};
 
 use super::*;
 
@@ -135,4 +135,53 @@ async fn every_family_is_announced_once_before_its_samples_in_both_forms() {
         assert!(announced.len() >= 20, "{announced:?}");
         assert_eq!(text.ends_with("\n# EOF\n"), form == Form::OpenMetrics);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_is_an_incident_of_the_process() {
+    let _isolated = isolated();
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = async |name: &str| {
+        let builder = AvailabilityMonitor::builder().discover(false);
+        let builder = builder.breakers(CircuitBreakerRegistry::new());
+        builder.history_file(folder.path().join(name)).start().await.expect("it starts")
+    };
+    let first = start("first.jsonl").await;
+    let text = render(&first);
+    let none = r#"avail_incidents_total{component="process",severity="critical"} 0"#;
+    assert!(text.contains(none), "{text}");
+    // What a process leaves behind that is killed: a file without a last word.
+    let begun = std::time::Instant::now();
+    while std::fs::metadata(folder.path().join("first.jsonl")).map_or(0, |file| file.len()) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "nothing was written");
+        std::thread::yield_now();
+    }
+    std::fs::copy(folder.path().join("first.jsonl"), folder.path().join("second.jsonl"))
+        .expect("a file");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let text = render(&start("second.jsonl").await);
+    for line in [
+        r#"avail_incidents_total{component="process",severity="critical"} 1"#,
+        r#"avail_incidents_open{component="process"} 0"#,
+        r#"avail_mttr_seconds{component="process",window="all_time"} 60.0"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n\n{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_family_has_no_more_series_than_it_may_have_keys() {
+    let _isolated = isolated();
+    let monitor = monitor().await;
+    let family = monitor.breakers().family("tenants", CircuitBreakerConfig::default(), 3);
+    let family = family.expect("a good configuration");
+    for tenant in 0..50 {
+        family.get(&format!("tenant-{tenant}")).trip();
+    }
+    let text = render(&monitor);
+    let open = |line: &&str| line.contains("tenants[") && line.contains("state=\"open\"");
+    let open: Vec<_> = text.lines().filter(open).collect();
+    assert_eq!(open.len(), 4, "three keys, and the one that the others share: {open:#?}");
+    assert!(text.contains(r#"avail_circuit_breaker_state{name="tenants[*]",state="open"} 1"#));
+    assert!(text.contains(r#"avail_incidents_open{component="tenants"} 1"#), "{text}");
 }

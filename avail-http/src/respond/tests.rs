@@ -1,14 +1,13 @@
 //! Every endpoint on a monitor whose time is paused: what it says, to whom, and in which words.
 
+mod fuzz;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use avail_core::testing::isolated;
 use avail_core::{AvailabilityMonitor, CircuitBreakerRegistry, Health, HealthCheck};
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
@@ -802,59 +801,6 @@ fn a_panic_is_an_answer_with_500_and_a_json_body() {
     assert_eq!(response.headers()["cache-control"], "no-store");
     let body: Value = serde_json::from_slice(response.body()).expect("JSON");
     assert!(body["error"].is_string());
-}
-
-/// Requests that are near to good ones: pieces that mean something, and anything between them.
-fn request() -> impl Strategy<Value = Request<()>> {
-    let piece = prop_oneof![
-        proptest::sample::select(
-            [GETTABLE.as_slice(), &["/", "//", "%", "%2F", "%ff", "::", "storage"]].concat()
-        )
-        .prop_map(str::to_owned),
-        "[!$&'()*+,;=:@a-z0-9%/._~-]{0,8}",
-    ];
-    let path = vec(piece, 0..4).prop_map(|pieces| format!("/{}", pieces.concat()));
-    let key = proptest::sample::select(
-        ["verbose", "exclude", "status", "component", "since", "limit", "x"].as_slice(),
-    );
-    let value = prop_oneof![
-        Just("storage".to_owned()),
-        Just("open".to_owned()),
-        Just("-262143-01-01T00:00:00Z".to_owned()),
-        Just("9999-12-31T23:59:60%2B23:59".to_owned()),
-        Just("18446744073709551616".to_owned()),
-        "[!$&'()*+,;=:@a-zA-Z0-9%/?._~-]{0,12}",
-    ];
-    let query = vec((key, value), 0..4).prop_map(|pairs| {
-        pairs.iter().map(|(key, value)| format!("&{key}={value}")).collect::<String>()
-    });
-    let accept = "[ -~]{0,40}|(text/plain|\\*/\\*|application/json)(;q=[0-9.a-z-]{0,6})?,?";
-    let method = proptest::sample::select(["GET", "HEAD", "POST"].as_slice());
-    (method, path, query, accept, "(Bearer )?[ -~]{0,10}").prop_map(
-        |(method, path, query, accept, authorization)| {
-            // What is no address would not come this far.
-            let uri: http::Uri = format!("{path}?{query}").parse().unwrap_or_default();
-            let request = Request::builder().method(method).uri(uri);
-            let request = request.header("accept", accept).header("authorization", authorization);
-            request.body(()).expect("a request")
-        },
-    )
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_request_makes_it_fail() {
-    let _isolated = isolated();
-    let service = Service::started().await;
-    service.storage_works(false).await;
-    let config = ProptestConfig { cases: 2_000, ..ProptestConfig::default() };
-    let run = TestRunner::new(config).run(&request(), |request| {
-        let response = respond(&service.endpoints, &request);
-        let status = response.status().as_u16();
-        prop_assert!([200, 400, 404, 405, 503].contains(&status), "{status}");
-        prop_assert_eq!(response.body().is_empty(), request.method() == Method::HEAD);
-        Ok(())
-    });
-    run.expect("every request is answered");
 }
 
 #[tokio::test(start_paused = true)]

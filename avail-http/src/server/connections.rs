@@ -1,15 +1,12 @@
 //! Accepting connections, and how many there may be at once.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use http::header::{CONNECTION, HeaderValue};
-use http_body::Body;
-use hyper::Request;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,9 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::host;
 use super::patience::{IDLE, Patient};
-use crate::HealthService;
+use super::served::Served;
 
 /// At most so many connections.
 const LIMIT: usize = 256;
@@ -33,7 +29,7 @@ const RELIEF: Duration = Duration::from_millis(100);
 /// Serves until `stopped` holds true, or nobody is left who could say so and the process ends.
 pub(super) async fn serve(
     listener: TcpListener,
-    service: HealthService,
+    served: Served,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut guests = Guests::default();
@@ -43,7 +39,7 @@ pub(super) async fn serve(
         tokio::select! {
             () = &mut end => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => guests.welcome(stream, service.clone(), stop.clone()),
+                Ok(client) => guests.welcome(client, served.clone(), stop.clone()),
                 Err(error) => {
                     tracing::debug!(%error, "a connection could not be accepted");
                     guests.dismiss_one();
@@ -89,6 +85,10 @@ impl PhaseCell {
     fn get(&self) -> u8 {
         self.0.load(Ordering::Relaxed)
     }
+
+    pub(super) fn is_answering(&self) -> bool {
+        self.get() == Phase::Answering as u8
+    }
 }
 
 /// The connections there are, oldest first.
@@ -100,13 +100,18 @@ struct Guests {
 }
 
 impl Guests {
-    fn welcome(&mut self, stream: TcpStream, service: HealthService, stop: watch::Receiver<bool>) {
+    fn welcome(
+        &mut self,
+        client: (TcpStream, SocketAddr),
+        served: Served,
+        stop: watch::Receiver<bool>,
+    ) {
         if self.known.len() >= LIMIT && !self.dismiss_one() {
             return;
         }
         let (id, phase) = (self.next, PhaseCell::default());
         self.next += 1;
-        let connection = converse(stream, service, phase.clone(), stop);
+        let connection = converse(client, served, phase.clone(), stop);
         let task = self.tasks.spawn(async move {
             connection.await;
             id
@@ -144,22 +149,15 @@ impl Guests {
 
 /// One connection, from its first byte to its end.
 async fn converse(
-    stream: TcpStream,
-    service: HealthService,
+    (stream, peer): (TcpStream, SocketAddr),
+    served: Served,
     phase: PhaseCell,
     mut stop: watch::Receiver<bool>,
 ) {
     // Answers are small, and each is written at once.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Patient::new(stream, phase));
-    let answer = service_fn(|request: Request<Incoming>| {
-        let mut response = host::refusal(&request).unwrap_or_else(|| service.answer(&request));
-        if !request.body().is_end_stream() {
-            // A body is not read, so that nothing can be told from it any more.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        std::future::ready(Ok::<_, std::convert::Infallible>(response))
-    });
+    let io = TokioIo::new(Patient::new(stream, phase.clone()));
+    let answer = service_fn(|request| served.answer(request, peer, &phase));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())

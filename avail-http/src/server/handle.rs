@@ -14,8 +14,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
 use super::address::Address;
+use super::served::Served;
 use super::{ServerError, connections};
-use crate::{HealthEndpoints, HealthService};
+use crate::{Admin, HealthEndpoints, HealthService};
 
 /// A server that runs. It is stopped by [`shutdown`](Self::shutdown), or at the end of
 /// [`run_until`](Self::run_until); dropping the handle stops nothing, and the server then lives for
@@ -35,6 +36,7 @@ impl ServerHandle {
     pub(super) fn start(
         address: Address<'_>,
         endpoints: HealthEndpoints,
+        admin: Option<Admin>,
         drain_time: Duration,
     ) -> Result<Self, ServerError> {
         let (resolved, text) = (address.resolve()?, address.text().to_owned());
@@ -45,10 +47,11 @@ impl ServerHandle {
         let work = move || {
             match begin(&resolved, &text) {
                 Ok((runtime, listener, begun)) => {
+                    let port = begun.address.port();
                     // Whoever started it waits for this.
                     let _ = tell.send(Ok(begun));
-                    let service = HealthService::from(endpoints);
-                    runtime.block_on(connections::serve(listener, service, stopped));
+                    let served = Served::new(HealthService::from(endpoints), admin, port);
+                    runtime.block_on(connections::serve(listener, served, stopped));
                 }
                 Err(error) => {
                     let _ = tell.send(Err(error));
@@ -68,6 +71,11 @@ impl ServerHandle {
     /// Where it listens: with port 0, this is how the port is known.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many connections it has at this moment.
+    pub fn connections(&self) -> usize {
+        self.runtime.metrics().num_alive_tasks()
     }
 
     /// Closes the listener, then the connections: those that wait at once, one that is being

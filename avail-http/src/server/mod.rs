@@ -8,6 +8,7 @@
 //! | `host` | what every request must say |
 //! | `connections` | accepting, and how many at once |
 //! | `patience` | how long a client may take |
+//! | `served` | what answers a request |
 //! | `signal` | SIGTERM |
 
 mod address;
@@ -16,6 +17,7 @@ mod error;
 mod handle;
 mod host;
 mod patience;
+mod served;
 mod signal;
 
 use std::future::Future;
@@ -27,7 +29,7 @@ pub use self::error::ServerError;
 pub use self::handle::ServerHandle;
 pub use self::signal::sigterm;
 
-use crate::{Details, HealthEndpoints};
+use crate::{Admin, Details, HealthEndpoints};
 
 /// Serves the endpoints of a monitor on a port of their own, from an operating system's thread of
 /// its own: probes are answered while every worker of the application's runtime is busy.
@@ -38,7 +40,7 @@ use crate::{Details, HealthEndpoints};
 /// Slow clients are closed: a request's head may take 2 s and be 8 KiB long, and a connection may be
 /// idle for 30 s. There are at most 256 connections; where one more comes, the oldest that waits
 /// for a head is closed in its favour, so that a probe always gets in. No body of a request is
-/// read.
+/// read, but for those of the routes of an [`Admin`], which may be 8 KiB long and take 2 s.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -55,6 +57,7 @@ use crate::{Details, HealthEndpoints};
 #[must_use = "a server does nothing until it is started"]
 pub struct Server {
     endpoints: HealthEndpoints,
+    admin: Option<Admin>,
     listen: Option<String>,
     heeds_environment: bool,
     drain_time: Duration,
@@ -93,6 +96,12 @@ impl Server {
         self
     }
 
+    /// Switches on the routes that change something. Default: they are not there.
+    pub fn admin(mut self, admin: Admin) -> Self {
+        self.admin = Some(admin);
+        self
+    }
+
     /// How long it serves on after the signal of [`run_until`](Self::run_until), so that load
     /// balancers notice that it is not ready. Default 5 s.
     pub fn drain_time(mut self, time: Duration) -> Self {
@@ -108,7 +117,7 @@ impl Server {
     pub fn start(self) -> Result<ServerHandle, ServerError> {
         let variable = if self.heeds_environment { address::of_environment()? } else { None };
         let address = address::choose(variable.as_deref(), self.listen.as_deref());
-        ServerHandle::start(address, self.endpoints, self.drain_time)
+        ServerHandle::start(address, self.endpoints, self.admin, self.drain_time)
     }
 
     /// Serves until `signal` is ready and the process is drained: from the signal on `/readiness`
@@ -142,6 +151,6 @@ impl Server {
 impl From<HealthEndpoints> for Server {
     fn from(endpoints: HealthEndpoints) -> Self {
         let drain_time = Duration::from_secs(5);
-        Server { endpoints, listen: None, heeds_environment: true, drain_time }
+        Server { endpoints, admin: None, listen: None, heeds_environment: true, drain_time }
     }
 }

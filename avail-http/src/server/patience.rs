@@ -79,6 +79,10 @@ impl<S> Patient<S> {
 
     /// The error that ends the connection, once the deadline is over.
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        // The service is at work, which has limits of its own; what ends it wakes the connection.
+        if self.phase != Phase::Answering && self.shown.is_answering() {
+            return Poll::Pending;
+        }
         loop {
             ready!(self.sleep.as_mut().poll(context));
             if self.deadline <= self.sleep.deadline() {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::{CheckTerms, Ledger, PROCESS};
 use crate::availability::checks::{CheckCounts, CheckHistory};
 use crate::availability::component::Component;
@@ -65,6 +67,12 @@ impl Ledger {
         schedule.map_or((Duration::from_secs(5), Duration::from_secs(1)), |schedule| {
             (schedule.timeout, schedule.degraded_after)
         })
+    }
+
+    /// When the last run of the component's check began.
+    pub(crate) fn last_run_of(&self, name: &str) -> Option<DateTime<Utc>> {
+        let run = self.components.get(name).and_then(|component| component.last_run.as_ref());
+        run.map(|run| run.timestamp)
     }
 
     /// Whether there is a check of the component, on a schedule or by hand.
@@ -131,7 +139,7 @@ impl Ledger {
         Some(self.figures_of(self.components.get(name)?, windows, now))
     }
 
-    pub(super) fn process_metrics<const N: usize>(
+    pub(crate) fn process_metrics<const N: usize>(
         &self,
         windows: [Window; N],
         now: Moment,

@@ -1,0 +1,170 @@
+//! Doing what was asked for, and keeping a record of it.
+
+use std::time::Duration;
+
+use avail_core::{
+    AuditRecord, CircuitBreaker, HealthCheckResult, Maintenance, MonitorError, Override,
+    OverrideOptions,
+};
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::action::{Action, What};
+use super::gate::{Command, refuse};
+use crate::HealthEndpoints;
+use crate::answer::Answer;
+use crate::body::{ComponentBody, stamp};
+use crate::quote::{Quoted, defused};
+use crate::security::Caller;
+
+/// An operator's wish, and from where it came.
+#[derive(Debug)]
+pub(super) struct Performance<'a> {
+    pub(super) endpoints: &'a HealthEndpoints,
+    pub(super) action: Action,
+    pub(super) caller: Option<String>,
+}
+
+impl Performance<'_> {
+    /// Does it, and says what is in force now.
+    pub(super) async fn perform(self) -> Answer {
+        match self.action.what.clone() {
+            What::Breaker { name, command, ttl } => self.command(&name, command, ttl),
+            What::Maintain { component, duration } => self.maintain(component.as_deref(), duration),
+            What::EndMaintenance { component } => self.end_maintenance(component.as_deref()),
+            What::Refresh { name } => self.refresh(&name).await,
+        }
+    }
+
+    fn command(&self, name: &str, command: Command, ttl: Option<Duration>) -> Answer {
+        let breakers = self.endpoints.breakers();
+        let Some(breaker) = breakers.get(name) else {
+            let names: Vec<_> = breakers.iter().map(|one| one.name().to_owned()).collect();
+            let error = format!("there is no circuit breaker {}", Quoted(name));
+            return not_found(&json!({ "error": error, "circuit_breakers": names }));
+        };
+        self.apply(&breaker, command, ttl);
+        let active = breaker.active_override();
+        let until = active.as_ref().filter(|_| ttl.is_some()).and_then(|active| active.until);
+        self.record(command.as_str(), Some(name), until);
+        self.in_force(
+            command.as_str(),
+            json!({
+                "breaker": breaker.name(), "state": breaker.state(), "override": active,
+            }),
+        )
+    }
+
+    fn apply(&self, breaker: &CircuitBreaker, command: Command, ttl: Option<Duration>) {
+        let lay = |kind| {
+            let mut options = OverrideOptions::reason(&self.action.reason);
+            options.actor.clone_from(&self.action.actor);
+            options.ttl = ttl;
+            breaker.set_override(kind, options);
+        };
+        match command {
+            Command::Reset => breaker.reset(),
+            Command::Trip => breaker.trip(),
+            Command::Clear => breaker.clear_override(),
+            Command::ForceOpen => lay(Override::ForcedOpen),
+            Command::Disable => lay(Override::Disabled),
+            Command::Shadow => lay(Override::Shadow),
+        }
+    }
+
+    fn maintain(&self, component: Option<&str>, duration: Duration) -> Answer {
+        let reason = self.action.reason.as_str();
+        match self.endpoints.monitor().maintenance(component, duration, reason) {
+            Ok(announced) => {
+                self.record("maintenance", component, Some(announced.end_time));
+                self.in_force("maintenance", json!({ "maintenance": written(&announced) }))
+            }
+            Err(error) => not_found(&json!({ "error": defused(&error.to_string()) })),
+        }
+    }
+
+    fn end_maintenance(&self, component: Option<&str>) -> Answer {
+        let monitor = self.endpoints.monitor();
+        let ended = monitor.end_maintenance(component);
+        let left: Vec<_> = monitor.maintenances().iter().map(written).collect();
+        if ended {
+            self.record("end_maintenance", component, None);
+            return self.in_force("end_maintenance", json!({ "maintenances": left }));
+        }
+        let whose = component.map_or("the whole system".into(), |name| Quoted(name).to_string());
+        let error = format!("no maintenance of {whose} is under way");
+        not_found(&json!({ "error": error, "maintenances": left }))
+    }
+
+    async fn refresh(&self, name: &str) -> Answer {
+        let monitor = self.endpoints.monitor();
+        if monitor.status().component(name).is_some() {
+            // Before it is waited for: whoever asked may go away meanwhile.
+            self.record("refresh", Some(name), None);
+        }
+        match monitor.refresh(name).await {
+            Ok(result) => self.refreshed(&result),
+            Err(error @ (MonitorError::Unfinished { .. } | MonitorError::Stopped)) => {
+                refuse(StatusCode::CONFLICT, &defused(&error.to_string()))
+            }
+            Err(error) => not_found(&json!({ "error": defused(&error.to_string()) })),
+        }
+    }
+
+    fn refreshed(&self, run: &HealthCheckResult) -> Answer {
+        let (sight, status) = (self.endpoints.sight(Caller::Authorized), self.endpoints.status());
+        let shown = status.component(&run.component);
+        let shown = shown.map(|one| ComponentBody::of(one, status.timestamp, sight));
+        let body = json!({
+            "check": run.component,
+            "run": {
+                "status": run.status, "class": run.class,
+                "error": sight.text(run.error.as_deref()),
+                "latency_seconds": run.latency.as_secs_f64(),
+            },
+            "component": shown,
+        });
+        self.in_force("refresh", body)
+    }
+
+    fn record(&self, action: &str, target: Option<&str>, until: Option<DateTime<Utc>>) {
+        let Action { actor, reason, .. } = &self.action;
+        let mut record = AuditRecord::new(actor, action, reason);
+        record.target = target.map(str::to_owned);
+        record.until = until;
+        record.caller.clone_from(&self.caller);
+        self.endpoints.monitor().record_audit(record);
+    }
+
+    fn in_force(&self, action: &str, mut body: Value) -> Answer {
+        body["action"] = action.into();
+        body["timestamp"] = stamp(self.endpoints.status().timestamp).into();
+        Answer::json(StatusCode::OK, &body)
+    }
+}
+
+impl Command {
+    /// As records and answers name it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Command::Reset => "reset",
+            Command::Trip => "trip",
+            Command::ForceOpen => "force_open",
+            Command::Disable => "disable",
+            Command::Shadow => "shadow",
+            Command::Clear => "clear",
+        }
+    }
+}
+
+fn written(announced: &Maintenance) -> Value {
+    json!({
+        "component": announced.component, "start_time": stamp(announced.start_time),
+        "end_time": stamp(announced.end_time), "reason": announced.reason,
+    })
+}
+
+fn not_found(body: &Value) -> Answer {
+    Answer::json(StatusCode::NOT_FOUND, body)
+}

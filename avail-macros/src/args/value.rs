@@ -119,10 +119,9 @@ impl Takes {
     fn understand(&self, given: Expr) -> Option<Value> {
         match (self, given) {
             (Takes::Fallback, Expr::Closure(closure)) if closure.inputs.len() != 1 => None,
-            (Takes::Fallback, given) => Some(Value::Code(given)),
-            (Takes::Predicate(_), given) => is_predicate(&given).then_some(Value::Code(given)),
             (Takes::Key, Expr::Closure(_)) => None,
-            (Takes::Key, given) => Some(Value::Code(given)),
+            (Takes::Fallback | Takes::Key, given) => Some(Value::Code(given)),
+            (Takes::Predicate(_), given) => is_predicate(&given).then_some(Value::Code(given)),
             (Takes::Name, given @ Expr::Path(_)) => Some(Value::Name(given)),
             (Takes::Names, Expr::Array(list)) => {
                 let names =

@@ -240,7 +240,7 @@ impl Breaker<'_> {
         }
         if let Some(test) = ignore {
             end = quote_spanned! {here=>
-                if #krate::__private::ignores(output, #test) {
+                if rules.ignores(output, #test) {
                     #krate::__private::End::Ignored
                 } else {
                     #end
@@ -348,13 +348,20 @@ impl Breaker<'_> {
         };
         let site = self.site("FamilySite", Some(max_keys));
         let at_key = self.args.find("key").map_or(here, |arg| here.located_at(arg.span));
-        let avail_key = Ident::new("avail_key", at_key);
+        // Where the key can't be shown as text, the compiler points there.
+        let there = krate.clone().into_iter().map(|mut token| {
+            token.set_span(token.span().located_at(at_key));
+            token
+        });
+        let member = quote_spanned! {at_key=>
+            (&&#(#there)*::__private::KeyOf(&(#key))).avail_key(find)
+        };
         quote_spanned! {here=>
             let site = { #site &SITE };
             let breaker = {
                 use #krate::__private::Keyed as _;
                 let find = |key: &_| #krate::__private::FamilySite::member(site, key);
-                (&&#krate::__private::KeyOf(&(#key))).#avail_key(find)
+                #member
             };
         }
     }
@@ -387,6 +394,8 @@ impl Breaker<'_> {
                 let answer = self.answer_of(closure, &error);
                 (Some(error), answer)
             }
+            // Written out it would be a lint's business.
+            Some(Expr::Tuple(unit)) if unit.elems.is_empty() => (None, TokenStream::new()),
             Some(expr) => (None, quote!(#expr)),
             None => {
                 let answer = quote_spanned!(here=> reject(#error));

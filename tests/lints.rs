@@ -139,6 +139,20 @@ fn iterates(up_to: u32) -> Result<impl Iterator<Item = u32>, Error> {
     Ok(0..up_to)
 }
 
+#[circuit_breaker(prefix = "lints")]
+impl Store {
+    const ROWS: usize = 1;
+
+    fn rows(&self) -> Result<usize, Error> {
+        Ok(self.0.len() + Self::ROWS)
+    }
+
+    #[avail(skip)]
+    fn unguarded(&self) -> Result<usize, Error> {
+        self.rows()
+    }
+}
+
 #[circuit_breaker]
 async fn only_fails<T: Send>(value: T) -> Result<(), Error> {
     drop(value);
@@ -171,6 +185,7 @@ async fn expansions_are_silent_under_strict_lints() {
     assert_eq!(*store.first().await.expect("one"), 2);
     assert_eq!(store.lazily().await.expect("open"), 1);
     assert_eq!(store.boxed().await.expect("open"), 1);
+    assert_eq!(store.unguarded().expect("open"), 2);
     assert_eq!(store.grow(2).await.expect("open"), 3);
     assert_eq!(iterates(3).expect("not nothing").sum::<u32>(), 3);
     assert!(only_fails(1).await.is_err());

@@ -4,12 +4,14 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `item` | the function, of which only the signature is parsed |
+//! | `block` | the `impl` block, of which only the methods' signatures are parsed |
 //! | `shape` | what calling it gives: a value, or a future, and of what |
 //! | `args` | keys and values, and what is wrong with them |
 //! | `wrap` | what both expansions are made of |
 //! | `circuit_breaker`, `health_check` | the two attributes |
 
 mod args;
+mod block;
 mod circuit_breaker;
 mod health_check;
 mod item;

@@ -115,6 +115,38 @@ fn a_family() {
 }
 
 #[test]
+fn an_impl_block() {
+    insta::assert_snapshot!(breaker(
+        quote!(prefix = "app", failure_threshold = 3),
+        &quote! {
+            impl<T> Fetch for Store<T> {
+                type Item = T;
+                /// Fetches.
+                fn fetch(&self) -> StoreResult<T> { body }
+                fn len(&self) -> usize { body }
+                #[avail(skip)]
+                fn parse(&self) -> Result<T, E> { body }
+                #[circuit_breaker(name = "own")]
+                fn own(&self) -> Result<T, E> { body }
+            }
+        },
+    ));
+}
+
+#[test]
+fn a_mistake_leaves_the_block_as_it_was_but_for_what_only_the_attribute_knows() {
+    insta::assert_snapshot!(breaker(
+        quote!(name = "storage"),
+        &quote! {
+            impl Store {
+                #[avail(skip)]
+                fn parse(&self) -> Result<T, E> { body }
+            }
+        },
+    ));
+}
+
+#[test]
 fn every_setting() {
     insta::assert_snapshot!(breaker(
         quote!(

@@ -1,6 +1,7 @@
 //! What the attributes promise, as a user meets it.
 #![cfg(all(feature = "macros", feature = "test-util"))]
 
+mod blocks;
 mod breaker;
 mod checks;
 mod families;

@@ -11,3 +11,4 @@ mod outputs;
 mod registration;
 mod sent;
 mod shapes;
+mod sizes;

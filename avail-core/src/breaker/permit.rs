@@ -170,9 +170,8 @@ pub struct Guard<'a> {
     phase: Phase,
 }
 
-/// Behind a pointer, so that a call which need not wait has no timer in it; and not named, so that
-/// the code which tears one down is not put into every call.
-type Timer = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+/// Behind a pointer, so that a call which need not wait has no timer in it.
+type Timer = Pin<Box<tokio::time::Sleep>>;
 
 /// What a guard's drop finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +199,17 @@ impl<'a> Guard<'a> {
     #[inline]
     pub fn enter(&mut self) -> Result<(), CircuitBreakerError> {
         if self.enter_plainly() { Ok(()) } else { self.enter_apart() }
+    }
+
+    /// The guard of a call that may be made.
+    ///
+    /// # Errors
+    ///
+    /// [`CircuitBreakerError::Open`] where it may not be made.
+    #[inline]
+    pub fn admitted(mut self) -> Result<Self, CircuitBreakerError> {
+        self.enter()?;
+        Ok(self)
     }
 
     #[inline(never)]
@@ -249,43 +259,40 @@ impl<'a> Guard<'a> {
 
     /// Runs a future to its end, however long that takes, and takes its output into account.
     #[inline]
-    pub fn run<F, C>(&mut self, future: F, classify: C) -> Running<'_, 'a, F, Judged<C>>
+    pub fn run<F, C>(mut self, future: F, classify: C) -> Running<'a, F, Judged<C>>
     where
-        F: Future + Unpin,
-        C: FnOnce(&F::Output) -> End,
+        F: Future,
+        C: Fn(&F::Output) -> End,
     {
         self.duties = self.duties.without(Duties::TIMEOUT);
-        Running::new(self, future, Judged(Some(classify)))
+        Running::new(self, future, Judged(classify))
     }
 
     /// Runs a future to its end, and takes its output into account. Of one that is cut off, gives
     /// what `reject` makes of the error.
     #[inline]
-    pub fn run_or<F, C>(
-        &mut self,
+    pub fn run_or<F, C, R>(
+        self,
         future: F,
         classify: C,
-        reject: fn(CircuitBreakerError) -> F::Output,
-    ) -> Running<'_, 'a, F, JudgedOr<C, F::Output>>
+        reject: R,
+    ) -> Running<'a, F, JudgedOr<C, R>>
     where
-        F: Future + Unpin,
-        C: FnOnce(&F::Output) -> End,
+        F: Future,
+        C: Fn(&F::Output) -> End,
+        R: Fn(CircuitBreakerError) -> F::Output,
     {
-        Running::new(self, future, JudgedOr(Some(classify), reject))
+        Running::new(self, future, JudgedOr(classify, reject))
     }
 
     /// Runs a future to its end, or until it is cut off, and takes that into account.
     #[inline]
-    pub fn run_in_time<F, C>(
-        &mut self,
-        future: F,
-        classify: C,
-    ) -> Running<'_, 'a, F, JudgedOrCutOff<C>>
+    pub fn run_in_time<F, C>(self, future: F, classify: C) -> Running<'a, F, JudgedOrCutOff<C>>
     where
-        F: Future + Unpin,
-        C: FnOnce(&F::Output) -> End,
+        F: Future,
+        C: Fn(&F::Output) -> End,
     {
-        Running::new(self, future, JudgedOrCutOff(Some(classify)))
+        Running::new(self, future, JudgedOrCutOff(classify))
     }
 
     /// The call has to wait. Gives the error of one that is cut off.
@@ -308,7 +315,7 @@ impl<'a> Guard<'a> {
 
     /// Runs a function to its end, and takes its output into account.
     #[inline]
-    pub fn run_sync<R>(&mut self, op: impl FnOnce() -> R, classify: impl FnOnce(&R) -> End) -> R {
+    pub fn run_sync<R>(mut self, op: impl FnOnce() -> R, classify: impl FnOnce(&R) -> End) -> R {
         let output = self.watch(op);
         self.settle(&output, classify);
         output

@@ -5,6 +5,7 @@ mod blocks;
 mod breaker;
 mod checks;
 mod families;
+mod forms;
 mod limits;
 mod nested;
 mod outputs;

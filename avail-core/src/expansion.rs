@@ -18,9 +18,9 @@ use crate::breaker::{CircuitBreaker, CircuitBreakerError, Guard};
 use crate::health::{Health, IntoHealth};
 use crate::site::CheckFuture;
 
-pub use self::judge::{Judge, failure_if, ignores};
-pub use self::key::{KeyOf, Keyed};
-pub use self::value::{MaybeFuture, OfFuture, OfValue, value};
+pub use self::judge::{Judge, failure_if};
+pub use self::key::{KeyOf, Keyed, Text};
+pub use self::value::{IsValue, MaybeFuture, OfFuture, OfValue, Unpolled, Value, value};
 
 /// An output that says by itself whether the call succeeded: what is asked for where nothing else
 /// could say so.
@@ -31,12 +31,15 @@ pub use self::value::{MaybeFuture, OfFuture, OfValue, value};
     note = "give `failure_if = …`, `call_timeout = …` or `slow_call_rate = …` in the attribute",
     note = "a future must be spelled `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture`"
 )]
-pub trait CallOutput: Sized {
+pub trait CallOutput {
+    /// See [`RULES`](Self::RULES).
+    type Rules;
     /// How such outputs are judged.
-    const RULES: Rules<Self>;
+    const RULES: Self::Rules;
 }
 
 impl<T, E> CallOutput for Result<T, E> {
+    type Rules = Rules<Self>;
     const RULES: Rules<Self> = Rules(PhantomData);
 }
 
@@ -46,12 +49,15 @@ impl<T, E> CallOutput for Result<T, E> {
     label = "this is not a `Result`",
     note = "leave `ignore` out, and say with `failure_if` what a failure is"
 )]
-pub trait HasError: Sized {
+pub trait HasError {
+    /// See [`RULES`](Self::RULES).
+    type Rules;
     /// How such outputs are judged.
-    const RULES: Rules<Self>;
+    const RULES: Self::Rules;
 }
 
 impl<T, E> HasError for Result<T, E> {
+    type Rules = Rules<Self>;
     const RULES: Rules<Self> = Rules(PhantomData);
 }
 
@@ -74,14 +80,16 @@ impl<R> AnyOutput for R {
             and `slow_call_rate = …`, or nothing but a panic could ever trip it",
     note = "a future must be spelled `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture`"
 )]
-pub trait Rejectable: Sized {
+pub trait Rejectable {
+    /// See [`RULES`](Self::RULES).
+    type Rules;
     /// How such outputs are judged; and what a call returns that was not let through.
-    const RULES: (Rules<Self>, fn(CircuitBreakerError) -> Self);
+    const RULES: Self::Rules;
 }
 
 impl<T, E: HoldsRejection> Rejectable for Result<T, E> {
-    const RULES: (Rules<Self>, fn(CircuitBreakerError) -> Self) =
-        (Rules(PhantomData), |error| Err(E::hold(error)));
+    type Rules = (Rules<Self>, fn(CircuitBreakerError) -> Self);
+    const RULES: Self::Rules = (Rules(PhantomData), |error| Err(E::hold(error)));
 }
 
 /// An error that can hold the breaker's own.
@@ -113,6 +121,22 @@ impl<R> Rules<R> {
         self
     }
 }
+
+impl<T, E> Rules<Result<T, E>> {
+    /// Whether `ignore` says of an output's error that it says nothing.
+    #[inline]
+    pub fn ignores(self, output: &Result<T, E>, test: impl FnOnce(&E) -> bool) -> bool {
+        output.as_ref().is_err_and(test)
+    }
+}
+
+impl<R> Clone for Rules<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Rules<R> {}
 
 impl<R> fmt::Debug for Rules<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -182,11 +182,11 @@ impl BreakerSite {
         #[cfg(feature = "test-util")]
         if let Some(scope) = Scope::isolated() {
             let name = self.declaration.full_name();
-            return BreakerRef::Isolated(scope.registry.attach(name, &self.declaration));
+            return BreakerRef { breaker: scope.registry.attach(name, &self.declaration) };
         }
         match self.handle.get() {
-            Some(breaker) => BreakerRef::Static(breaker),
-            None => BreakerRef::Static(self.find(CircuitBreakerRegistry::attach)),
+            Some(breaker) => BreakerRef::kept(breaker),
+            None => BreakerRef::kept(self.find(CircuitBreakerRegistry::attach)),
         }
     }
 }
@@ -206,14 +206,26 @@ impl FamilySite {
     }
 }
 
-/// A site's breaker: kept for ever, or that of one test.
+/// A site's breaker, which is kept for ever; with `test-util` it may be that of one test, and is held.
 #[derive(Debug)]
-pub enum BreakerRef {
-    /// The process's.
-    Static(&'static CircuitBreaker),
-    /// That of [`testing::isolated`](crate::testing).
+pub struct BreakerRef {
+    #[cfg(not(feature = "test-util"))]
+    breaker: &'static CircuitBreaker,
     #[cfg(feature = "test-util")]
-    Isolated(CircuitBreaker),
+    breaker: CircuitBreaker,
+}
+
+impl BreakerRef {
+    #[cfg(not(feature = "test-util"))]
+    #[inline]
+    fn kept(breaker: &'static CircuitBreaker) -> Self {
+        BreakerRef { breaker }
+    }
+
+    #[cfg(feature = "test-util")]
+    fn kept(breaker: &'static CircuitBreaker) -> Self {
+        BreakerRef { breaker: breaker.clone() }
+    }
 }
 
 impl Deref for BreakerRef {
@@ -221,11 +233,10 @@ impl Deref for BreakerRef {
 
     #[inline]
     fn deref(&self) -> &CircuitBreaker {
-        match self {
-            BreakerRef::Static(breaker) => breaker,
-            #[cfg(feature = "test-util")]
-            BreakerRef::Isolated(breaker) => breaker,
-        }
+        #[cfg(not(feature = "test-util"))]
+        return self.breaker;
+        #[cfg(feature = "test-util")]
+        return &self.breaker;
     }
 }
 

@@ -12,6 +12,7 @@ use syn::{Error, Expr, Ident, LitStr, Result, Token};
 pub(crate) use self::value::{Takes, Value};
 
 /// A key that an attribute knows.
+#[derive(Clone, Copy)]
 pub(crate) struct Key {
     name: &'static str,
     takes: Takes,
@@ -85,6 +86,9 @@ fn read_arg(input: ParseStream<'_>, keys: &[Key], given: &mut Vec<&'static str>)
     let Some(key) = keys.iter().find(|key| ident == key.name) else {
         return Err(unknown(&ident, keys));
     };
+    if let Takes::Elsewhere(problem) = key.takes {
+        return Err(Error::new(ident.span(), problem));
+    }
     if given.contains(&key.name) {
         return Err(Error::new(ident.span(), format!("`{}` is given twice", key.name)));
     }
@@ -98,7 +102,7 @@ fn read_arg(input: ParseStream<'_>, keys: &[Key], given: &mut Vec<&'static str>)
 }
 
 fn read_key(input: ParseStream<'_>, keys: &[Key]) -> Result<Ident> {
-    if input.peek(LitStr) && keys.iter().any(|key| key.name == "name") {
+    if input.peek(LitStr) && known(keys).any(|key| key.name == "name") {
         let name: LitStr = input.parse()?;
         let problem = format!("expected a key: write `name = {:?}`", name.value());
         return Err(Error::new(name.span(), problem));
@@ -137,8 +141,7 @@ fn missing(ident: &Ident, key: &Key) -> Error {
 
 fn unknown(ident: &Ident, keys: &[Key]) -> Error {
     let given = ident.to_string();
-    let nearest = keys
-        .iter()
+    let nearest = known(keys)
         .map(|key| (distance(&given, key.name), key.name))
         .min()
         // So far that a typo could lead there, and not that any word would.
@@ -152,8 +155,12 @@ fn unknown(ident: &Ident, keys: &[Key]) -> Error {
 }
 
 fn listed(keys: &[Key]) -> String {
-    let names: Vec<_> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
+    let names: Vec<_> = known(keys).map(|key| format!("`{}`", key.name)).collect();
     names.join(", ")
+}
+
+fn known(keys: &[Key]) -> impl Iterator<Item = &Key> {
+    keys.iter().filter(|key| !matches!(key.takes, Takes::Elsewhere(_)))
 }
 
 /// How many letters differ: Levenshtein's distance.

@@ -2,6 +2,7 @@
 
 mod body;
 mod mentions;
+mod methods;
 mod rules;
 
 use proc_macro2::TokenStream;
@@ -9,6 +10,7 @@ use syn::Result;
 
 use self::body::Breaker;
 use crate::args::{Args, Errors, Key, Takes};
+use crate::block::Block;
 use crate::item::Function;
 use crate::shape::Shape;
 use crate::wrap;
@@ -17,8 +19,8 @@ use crate::wrap;
 const PROBE_LIMIT: u32 = 8_191;
 const WINDOW_LIMIT: u32 = 1_000_000;
 
-const KEYS: [Key; 27] = [
-    Key::new("name", Takes::Name),
+/// Of functions and blocks.
+const KEYS: [Key; 24] = [
     Key::new("failure_threshold", Takes::Count(u32::MAX)),
     Key::new("success_threshold", Takes::Count(PROBE_LIMIT)),
     Key::new("timeout", Takes::Duration),
@@ -39,21 +41,53 @@ const KEYS: [Key; 27] = [
     Key::new("failure_if", Takes::Predicate("`&Output`")),
     Key::new("ignore", Takes::Predicate("`&E`, the error of the `Result`,")),
     Key::new("fallback", Takes::Fallback),
-    Key::new("key", Takes::Key),
-    Key::new("max_keys", Takes::Count(u32::MAX)),
     Key::new("recovery_check", Takes::Name),
     Key::new("critical", Takes::Flag),
     Key::new("shadow", Takes::Flag),
     Key::new("crate", Takes::Path),
 ];
 
+/// Of functions.
+const FUNCTION_KEYS: [Key; 4] = [
+    Key::new("name", Takes::Name),
+    Key::new("key", Takes::Key),
+    Key::new("max_keys", Takes::Count(u32::MAX)),
+    Key::new(
+        "prefix",
+        Takes::Elsewhere("`prefix` goes on an `impl` block: on a function, give its `name`"),
+    ),
+];
+
+/// Of `impl` blocks.
+const BLOCK_KEYS: [Key; 4] = [
+    Key::new("prefix", Takes::Text),
+    Key::new(
+        "name",
+        Takes::Elsewhere(
+            "each method has a circuit breaker of its own, and one `name` would make them one: give \
+             `prefix`, or put the attribute with a `name` on the method",
+        ),
+    ),
+    Key::new(
+        "key",
+        Takes::Elsewhere("put the attribute with a `key` on the method: it is over its arguments"),
+    ),
+    Key::new(
+        "max_keys",
+        Takes::Elsewhere("put the attribute with `max_keys` and a `key` on the method"),
+    ),
+];
+
 pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
+    if Block::is_one(item) {
+        return methods::expand(args, item);
+    }
     wrap::or_errors(item, try_expand(args, item))
 }
 
 fn try_expand(args: TokenStream, item: &TokenStream) -> Result<TokenStream> {
     let mut errors = Errors::default();
-    let args = Args::parse(args, &KEYS, &mut errors);
+    let args = Args::parse(args, &[&FUNCTION_KEYS[..], &KEYS].concat(), &mut errors);
     rules::check(&args, &mut errors);
     let function = errors.note(Function::parse(item.clone(), "circuit_breaker"));
     let function = function.map(|function| (Shape::of(&function.sig), function));

@@ -19,7 +19,7 @@ impl Function {
     /// `attribute` names the attribute, for errors.
     pub(crate) fn parse(item: TokenStream, attribute: &str) -> Result<Self> {
         let parsed = Parser::parse2(Head::parse_and_rest, item.clone());
-        let Head { sig } = parsed.map_err(|error| not_a_function(&item, attribute, error))?;
+        let Head { sig, .. } = parsed.map_err(|error| not_a_function(&item, attribute, error))?;
         if let Some(constness) = &sig.constness {
             let problem = format!(
                 "`#[{attribute}]` can't go on a `const fn`: what it does is done at run time"
@@ -63,8 +63,10 @@ impl Function {
     }
 }
 
-struct Head {
-    sig: Signature,
+/// What stands before a function's body.
+pub(crate) struct Head {
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) sig: Signature,
 }
 
 impl Head {
@@ -77,12 +79,12 @@ impl Head {
 
 impl Parse for Head {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        input.call(Attribute::parse_outer)?;
+        let attributes = input.call(Attribute::parse_outer)?;
         input.parse::<Visibility>()?;
         if input.peek(Token![default]) {
             input.parse::<Token![default]>()?;
         }
-        Ok(Head { sig: input.parse()? })
+        Ok(Head { attributes, sig: input.parse()? })
     }
 }
 
@@ -142,7 +144,8 @@ fn not_a_function(item: &TokenStream, attribute: &str, error: Error) -> Error {
     });
     match keyword {
         Some(keyword) if keyword != "fn" => {
-            let problem = format!("`#[{attribute}]` goes on a function, not on `{keyword}`");
+            let block = if attribute == "circuit_breaker" { " or an `impl` block" } else { "" };
+            let problem = format!("`#[{attribute}]` goes on a function{block}, not on `{keyword}`");
             Error::new(keyword.span(), problem)
         }
         _ => error,

@@ -4,12 +4,17 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `item` | the function, of which only the signature is parsed |
+//! | `block` | the `impl` block, of which only the methods' signatures are parsed |
 //! | `shape` | what calling it gives: a value, or a future, and of what |
 //! | `args` | keys and values, and what is wrong with them |
 //! | `wrap` | what both expansions are made of |
 //! | `circuit_breaker`, `health_check` | the two attributes |
+//!
+//! In `circuit_breaker`, `rules` says what keys mean together, `body` what becomes of a body, and
+//! `methods` what of an `impl` block.
 
 mod args;
+mod block;
 mod circuit_breaker;
 mod health_check;
 mod item;
@@ -43,12 +48,29 @@ use proc_macro::TokenStream;
 /// | key | value | default |
 /// |---|---|---|
 /// | `name` | a string, or the path to a `const` one; functions that spell out the same name and the same settings share a breaker | `module::path::function`, which is never shared |
-/// | `failure_threshold` | so many failures in a row open it | 5 |
-/// | `success_threshold` | so many successful probes close it | 2 |
+/// | `failure_threshold` | so many failures in a row open it | 5, and none where a rate is given |
+/// | `success_threshold` | so many successful probes close it; at most 8,191 | 2 |
 /// | `timeout` | how long it stays open | 60 s |
 /// | `reset_timeout` | a row of failures older than this is forgotten | 300 s |
-/// | `half_open_max_calls` | how many probes may run at once | 1 |
-/// | `fallback` | what a call that was not let through returns: an expression with the arguments in scope, which may use `?` and (where the function is async) `.await`; or a closure that takes the [`CircuitBreakerError`] | none |
+/// | `failure_rate` | this share of the calls in the window failed: `0.5`, or `"50%"` | off |
+/// | `slow_call_rate` | this share of the calls in the window was slow; needs `slow_call` | off |
+/// | `slow_call` | from which time on a call is slow | off |
+/// | `slow_in_flight` | flag: calls under way and overdue count as slow already | false |
+/// | `window` | what rates are taken over: `100` calls, or `"30s"` | 100 calls |
+/// | `min_calls` | so many calls must be in the window | 10 |
+/// | `call_timeout` | a call that takes longer is cut off, and is a failure; where a future is returned | off |
+/// | `cancel_failure_after` | a call that its caller gives up later than this is a failure, or `"never"`; where a future is returned | `slow_call`, else 1 s |
+/// | `half_open_max_calls` | how many probes may run at once; at most 8,191 | 1 |
+/// | `probe_timeout` | a probe that takes longer has failed | the largest of 60 s, `timeout`, twice `call_timeout`, twice `slow_call` |
+/// | `backoff` | each further opening is longer by this factor; at least 1 | 1 |
+/// | `max_timeout` | no opening is longer; at least `timeout` | off |
+/// | `jitter` | an opening is longer or shorter by up to this share; below 1 | 0.1 where `backoff` is above 1, else 0 |
+/// | `recovery_check` | the name of a health check that has to pass before a call is risked | none |
+/// | `failure_if` | a path or a closure, `Fn(&Output) -> bool`: whether the call failed | `Err` is a failure |
+/// | `ignore` | a path or a closure, `Fn(&E) -> bool`: whether this error says nothing | nothing |
+/// | `fallback` | what a call that was not let through, or was cut off, returns: an expression with the arguments in scope, which may use `?` and (where the function is async) `.await`; or a closure that takes the [`CircuitBreakerError`] | none |
+/// | `key` | an expression over the arguments, of a string or anything else that is `Display`: each key has a breaker of its own, `name[key]` | none |
+/// | `max_keys` | at most so many of them; needs `key` | 1,000 |
 /// | `critical` | flag | false |
 /// | `shadow` | flag: it is evaluated and rejects nothing | false |
 /// | `crate` | the path to avail, where it is not `::avail` | |
@@ -63,25 +85,89 @@ use proc_macro::TokenStream;
 /// signature are kept.
 ///
 /// A function that returns `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture` runs its body
-/// eagerly, as written: the future that it returns is what is guarded.
+/// eagerly, as written: the future that it returns is what is guarded. It is recognised by that
+/// spelling; a future behind an alias is an error.
+///
+/// # On an `impl` block
+///
+/// ```
+/// # type Row = u32; struct Store;
+/// #[avail::circuit_breaker(prefix = "app", failure_threshold = 3)]
+/// impl Store {
+///     async fn row(&self, id: u64) -> std::io::Result<Row> {
+///         // …
+/// #       let _ = id; Ok(1)
+///     }
+///
+///     fn len(&self) -> usize {
+///         // …
+/// #       0
+///     }
+///
+///     #[avail(skip)]
+///     fn parse(&self, text: &str) -> Result<Row, std::num::ParseIntError> {
+///         text.parse()
+///     }
+/// }
+/// ```
+///
+/// Each method whose declared type is called `Result`, or something that ends so (`io::Result`,
+/// `StoreResult`), or a future of one, has a breaker of its own with these settings: here
+/// `app::Store::row`, and `Store::row` without the `prefix`. `#[avail(skip)]` leaves a method out,
+/// and one that carries the attribute itself keeps that alone.
 ///
 /// # What it needs
 ///
-/// The function returns a `Result`, under any alias: `Err` is a failure. Its error type implements
-/// `From<CircuitBreakerError>`, or the attribute has a `fallback`.
+/// A function that returns a `Result`, under any alias: `Err` is a failure. Its error type
+/// implements `From<CircuitBreakerError>`, or the attribute has a `fallback`. With another type
+/// there is a `fallback`, and one of `failure_if`, `call_timeout` and `slow_call_rate`: nothing but a
+/// panic could trip it else.
+///
+/// ```
+/// # async fn look_up(id: u64) -> Option<u32> { Some(id as u32) }
+/// #[avail::circuit_breaker(call_timeout = "2s", failure_if = |found| found.is_none(), fallback = None)]
+/// async fn find(id: u64) -> Option<u32> {
+///     look_up(id).await
+/// }
+/// ```
 ///
 /// An `Err` counts for nothing if it is the rejection of another breaker, further down, or was
-/// caused by one. That is seen where the error type implements [`Error`](std::error::Error), or is
-/// `Box<dyn Error + Send + Sync>`, anyhow's, or another that is `AsRef` of `dyn Error`; in a
-/// generic function, where its bounds say so.
+/// caused by one, whatever `failure_if` says. That is seen where the error type implements
+/// [`Error`](std::error::Error), or is `Box<dyn Error + Send + Sync>`, anyhow's, or another that is
+/// `AsRef` of `dyn Error`; in a generic function, where its bounds say so; elsewhere, use `ignore`.
 ///
 /// A panic is a failure, and unwinds on. A future that is dropped counts for nothing if it is young,
-/// and as a failure if it is older than a second.
+/// and as a failure if it is older than `cancel_failure_after`.
+///
+/// # When it answers
+///
+/// The `fallback` answers for the breaker alone: the operation's own error reaches the caller. It may
+/// use every argument where a call was not let through. With `call_timeout` it also answers for a
+/// body that had begun, and may use what that borrowed or copied, not what it consumed.
+///
+/// A `call_timeout` that is set by other means than the attribute holds for functions that return a
+/// future, and have no `fallback`.
+///
+/// # Families
+///
+/// ```
+/// # struct Request { tenant: String }
+/// #[avail::circuit_breaker(name = "render", key = &request.tenant)]
+/// async fn render(request: &Request) -> std::io::Result<String> {
+///     // …
+/// #   Ok(request.tenant.clone())
+/// }
+/// ```
+///
+/// A tenant that keeps failing is cut off alone. Where there are `max_keys` breakers, one that is
+/// closed, has no failures in a row and no calls makes room; if there is none, further keys share
+/// `render[*]`. For the monitor they are one component, `render`.
 ///
 /// # Cost
 ///
 /// The breaker is found at the first call and kept in a `static`: later calls look nothing up and
-/// allocate nothing. Only a function that returns a boxed future pays for a second box.
+/// allocate nothing. Only a function that returns a boxed future pays for a second box, and one with
+/// a `key` looks that up. The future of an async function is at most 64 bytes larger.
 ///
 /// [`CircuitBreakerError`]: https://docs.rs/avail/latest/avail/enum.CircuitBreakerError.html
 #[proc_macro_attribute]

@@ -26,6 +26,8 @@ pub(crate) struct Shape {
     pub(crate) returned: TokenStream,
     /// What a call gives in the end: what is returned, or what the future that is returned gives.
     pub(crate) output: TokenStream,
+    /// Whether that is a `Result` by its spelling: `Result`, `io::Result`, `StoreResult`.
+    pub(crate) is_called_result: bool,
     /// Where errors about the output belong.
     position: (Span, Span),
 }
@@ -36,7 +38,8 @@ impl Shape {
             let kind = if sig.asyncness.is_some() { Kind::Async } else { Kind::Sync };
             let position = (sig.ident.span(), sig.ident.span());
             let unit = quote_spanned!(sig.ident.span()=> ());
-            return Shape { kind, returned: unit.clone(), output: unit, position };
+            let returned = unit.clone();
+            return Shape { kind, returned, output: unit, is_called_result: false, position };
         };
         let declared = ungrouped(declared);
         let (kind, output) = match future_output(declared) {
@@ -48,6 +51,7 @@ impl Shape {
             kind,
             returned: nameable(declared),
             output: output.map_or_else(|| quote!(_), nameable),
+            is_called_result: output.is_some_and(is_called_result),
             position: position_of(output.unwrap_or(declared)),
         }
     }
@@ -90,6 +94,16 @@ fn ungrouped(ty: &Type) -> &Type {
         Type::Group(group) => ungrouped(&group.elem),
         Type::Paren(paren) => ungrouped(&paren.elem),
         other => other,
+    }
+}
+
+fn is_called_result(ty: &Type) -> bool {
+    match ungrouped(ty) {
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            last.is_some_and(|last| last.ident.to_string().ends_with("Result"))
+        }
+        _ => false,
     }
 }
 
@@ -195,6 +209,26 @@ fn erase_in_path(path: &mut TypePath) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_result_is_recognised_by_its_name_wherever_it_stands() {
+        let cases: [(Signature, bool); 10] = [
+            (syn::parse_quote!(fn f() -> Result<u8, E>), true),
+            (syn::parse_quote!(fn f() -> std::io::Result<()>), true),
+            (syn::parse_quote!(async fn f() -> StoreResult), true),
+            (syn::parse_quote!(fn f() -> impl Send + Future<Output = Result<u8, E>>), true),
+            (syn::parse_quote!(fn f() -> Pin<Box<dyn Future<Output = Result<u8, E>>>>), true),
+            (syn::parse_quote!(fn f() -> BoxFuture<'_, Result<u8, E>>), true),
+            (syn::parse_quote!(fn f() -> Option<Result<u8, E>>), false),
+            (syn::parse_quote!(fn f() -> impl Future<Output = u8>), false),
+            (syn::parse_quote!(fn f() -> Results), false),
+            (syn::parse_quote!(fn f()), false),
+        ];
+        for (sig, expected) in cases {
+            let found = Shape::of(&sig).is_called_result;
+            assert_eq!(found, expected, "{}", sig.to_token_stream());
+        }
+    }
 
     #[test]
     fn a_future_is_recognised_by_its_type() {

@@ -67,6 +67,119 @@ fn a_fallback_that_is_a_closure() {
 }
 
 #[test]
+fn a_limit_with_a_fallback_that_uses_an_argument() {
+    insta::assert_snapshot!(breaker(
+        quote!(call_timeout = "2s", fallback = cache.stale(id).await),
+        &quote!(
+            async fn fetch(id: u32, cache: &Cache) -> Option<u8> {
+                body
+            }
+        ),
+    ));
+}
+
+#[test]
+fn a_limit_with_a_fallback_that_is_a_closure() {
+    insta::assert_snapshot!(breaker(
+        quote!(call_timeout = "2s", fallback = |error| Err(error.into())),
+        &quote!(
+            fn fetch(id: u32) -> impl Future<Output = Result<u8, Error>> {
+                body
+            }
+        ),
+    ));
+}
+
+#[test]
+fn predicates() {
+    insta::assert_snapshot!(breaker(
+        quote!(ignore = |error| error.is_not_found(), failure_if = is_bad),
+        &quote!(
+            fn fetch(id: u32) -> Result<u8, Error> {
+                body
+            }
+        ),
+    ));
+}
+
+#[test]
+fn a_family() {
+    insta::assert_snapshot!(breaker(
+        quote!(name = "tenants", key = &request.tenant, max_keys = 50),
+        &quote!(
+            fn handle(request: &Request) -> Result<u8, Error> {
+                body
+            }
+        ),
+    ));
+}
+
+#[test]
+fn an_impl_block() {
+    insta::assert_snapshot!(breaker(
+        quote!(prefix = "app", failure_threshold = 3),
+        &quote! {
+            impl<T> Fetch for Store<T> {
+                type Item = T;
+                /// Fetches.
+                fn fetch(&self) -> StoreResult<T> { body }
+                fn len(&self) -> usize { body }
+                #[avail(skip)]
+                fn parse(&self) -> Result<T, E> { body }
+                #[circuit_breaker(name = "own")]
+                fn own(&self) -> Result<T, E> { body }
+            }
+        },
+    ));
+}
+
+#[test]
+fn a_mistake_leaves_the_block_as_it_was_but_for_what_only_the_attribute_knows() {
+    insta::assert_snapshot!(breaker(
+        quote!(name = "storage"),
+        &quote! {
+            impl Store {
+                #[avail(skip)]
+                fn parse(&self) -> Result<T, E> { body }
+            }
+        },
+    ));
+}
+
+#[test]
+fn every_setting() {
+    insta::assert_snapshot!(breaker(
+        quote!(
+            failure_threshold = 3,
+            success_threshold = 4,
+            timeout = 5,
+            reset_timeout = "6s",
+            failure_rate = "50%",
+            slow_call_rate = 0.5,
+            window = "30s",
+            min_calls = 7,
+            slow_call = "8ms",
+            slow_in_flight,
+            call_timeout = 9,
+            probe_timeout = "1m",
+            cancel_failure_after = "never",
+            max_timeout = "1h",
+            half_open_max_calls = 10,
+            backoff = 2,
+            jitter = 0.1,
+            recovery_check = "storage",
+            critical,
+            shadow = false,
+        ),
+        &quote!(
+            async fn fetch() -> Answer {
+                body
+            }
+        ),
+    ));
+}
+
+#[test]
 fn a_function_that_returns_a_future() {
     insta::assert_snapshot!(breaker(
         quote!(),

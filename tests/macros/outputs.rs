@@ -16,7 +16,7 @@ fn counted(name: &str) -> [u64; 4] {
 #[circuit_breaker(
     name = "outputs::option",
     failure_threshold = 2,
-    failure_if = |found| found.is_none(),
+    failure_if = |found| found.is_none_or(|found| found == 0),
     fallback = None,
 )]
 fn option(found: Option<u32>) -> Option<u32> {

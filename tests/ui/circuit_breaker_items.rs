@@ -13,7 +13,6 @@ trait Fetch {
     async fn fetch(&self) -> Result<(), CircuitBreakerError>;
 }
 
-#[circuit_breaker]
 impl Store {
     fn new() -> Self {
         Store

@@ -34,11 +34,26 @@ async fn no_result_with_fallback() -> Option<u32> {
     None
 }
 
+#[circuit_breaker(failure_if = Option::is_none)]
+fn no_fallback() -> Option<u32> {
+    None
+}
+
 #[circuit_breaker]
 fn nothing() {}
 
 #[circuit_breaker]
 fn hidden_future() -> Alias {
+    Box::pin(async { Ok(()) })
+}
+
+#[circuit_breaker(slow_call = 1, slow_call_rate = 0.5, fallback = Box::pin(async { Ok(()) }))]
+fn hidden_future_with_fallback() -> Alias {
+    Box::pin(async { Ok(()) })
+}
+
+#[circuit_breaker(failure_if = |_| false, fallback = Box::pin(async { Ok(()) }))]
+async fn future_of_a_hidden_future() -> Alias {
     Box::pin(async { Ok(()) })
 }
 

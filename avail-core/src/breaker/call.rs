@@ -65,14 +65,14 @@ impl<T, C: FnOnce(&T) -> Outcome> Finish<T> for Classified<C> {
 }
 
 /// As the output's type says: for the attributes.
-pub struct Judged<C>(pub(super) Option<C>);
+pub struct Judged<C>(pub(super) C);
 
-impl<T, C: FnOnce(&T) -> End> Finish<T> for Judged<C> {
+impl<T, C: Fn(&T) -> End> Finish<T> for Judged<C> {
     type Output = T;
 
     #[inline]
     fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> T {
-        guard.settle(&output, taken(&mut self.0));
+        guard.settle(&output, &self.0);
         output
     }
 
@@ -82,14 +82,18 @@ impl<T, C: FnOnce(&T) -> End> Finish<T> for Judged<C> {
 }
 
 /// As the output's type says, with the answer of one that is cut off.
-pub struct JudgedOr<C, T>(pub(super) Option<C>, pub(super) fn(CircuitBreakerError) -> T);
+pub struct JudgedOr<C, R>(pub(super) C, pub(super) R);
 
-impl<T, C: FnOnce(&T) -> End> Finish<T> for JudgedOr<C, T> {
+impl<T, C, R> Finish<T> for JudgedOr<C, R>
+where
+    C: Fn(&T) -> End,
+    R: Fn(CircuitBreakerError) -> T,
+{
     type Output = T;
 
     #[inline]
     fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> T {
-        guard.settle(&output, taken(&mut self.0));
+        guard.settle(&output, &self.0);
         output
     }
 
@@ -99,14 +103,14 @@ impl<T, C: FnOnce(&T) -> End> Finish<T> for JudgedOr<C, T> {
 }
 
 /// As the output's type says, or the error of one that is cut off.
-pub struct JudgedOrCutOff<C>(pub(super) Option<C>);
+pub struct JudgedOrCutOff<C>(pub(super) C);
 
-impl<T, C: FnOnce(&T) -> End> Finish<T> for JudgedOrCutOff<C> {
+impl<T, C: Fn(&T) -> End> Finish<T> for JudgedOrCutOff<C> {
     type Output = Result<T, CircuitBreakerError>;
 
     #[inline]
     fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> Self::Output {
-        guard.settle(&output, taken(&mut self.0));
+        guard.settle(&output, &self.0);
         Ok(output)
     }
 
@@ -176,34 +180,32 @@ where
     }
 }
 
-/// A future under a guard that has been let pass: for the attributes.
-#[must_use = "futures do nothing unless polled"]
-pub struct Running<'g, 'a, F, J> {
-    guard: &'g mut Guard<'a>,
-    future: F,
-    finish: J,
-}
-
-impl<'g, 'a, F, J> Running<'g, 'a, F, J> {
-    #[inline]
-    pub(super) fn new(guard: &'g mut Guard<'a>, future: F, finish: J) -> Self {
-        Running { guard, future, finish }
+pin_project! {
+    /// A future under a guard that has been let pass: for the attributes.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Running<'a, F, J> {
+        // Before the future, so that the call is taken into account before it is torn down.
+        guard: Guard<'a>,
+        finish: J,
+        #[pin]
+        future: F,
     }
 }
 
-/// What finishes a call is no future, and need not stay where it is.
-impl<F: Unpin, J> Unpin for Running<'_, '_, F, J> {}
+impl<'a, F, J> Running<'a, F, J> {
+    #[inline]
+    pub(super) fn new(guard: Guard<'a>, future: F, finish: J) -> Self {
+        Running { guard, finish, future }
+    }
+}
 
-impl<F: Future + Unpin, J: Finish<F::Output>> Future for Running<'_, '_, F, J> {
+impl<F: Future, J: Finish<F::Output>> Future for Running<'_, F, J> {
     type Output = J::Output;
 
-    /// # Panics
-    ///
-    /// If it is polled after it has given its output.
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<J::Output> {
-        let this = self.get_mut();
-        poll(this.guard, Pin::new(&mut this.future), &mut this.finish, context)
+        let this = self.project();
+        poll(this.guard, this.future, this.finish, context)
     }
 }
 
@@ -265,7 +267,7 @@ impl<Op, F, J> fmt::Debug for Call<'_, Op, F, J> {
     }
 }
 
-impl<F, J> fmt::Debug for Running<'_, '_, F, J> {
+impl<F, J> fmt::Debug for Running<'_, F, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running").field("guard", &self.guard).finish_non_exhaustive()
     }
@@ -277,7 +279,7 @@ impl<C> fmt::Debug for Judged<C> {
     }
 }
 
-impl<C, T> fmt::Debug for JudgedOr<C, T> {
+impl<C, R> fmt::Debug for JudgedOr<C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JudgedOr")
     }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
+
 use super::call::{Judged, JudgedOr, JudgedOrCutOff, Running};
 use super::error::CircuitBreakerError;
 use super::inner::{Ended, Inner};
@@ -164,15 +166,32 @@ pub struct Guard<'a> {
     started: Option<Tick>,
     /// Cuts the call off; made when it first had to wait. Only a call with duties has one, and what
     /// ends such a call takes it away: so the guard's own drop is one comparison.
-    timer: ManuallyDrop<Option<Timer>>,
+    timer: ManuallyDrop<Option<Pin<Box<Timer>>>>,
     duties: Duties,
     phase: Phase,
 }
 
-/// Behind a pointer, so that a call which need not wait has no timer in it; and not named, so that
-/// the code which tears one down is not put into every call. It gives the time that the call was
-/// given.
-type Timer = Pin<Box<dyn Future<Output = Duration> + Send + Sync>>;
+pin_project! {
+    /// Cuts a call off. Behind a pointer, so that a call which need not wait has none in it.
+    #[derive(Debug)]
+    struct Timer {
+        #[pin]
+        sleep: tokio::time::Sleep,
+        after: Duration,
+    }
+}
+
+impl Timer {
+    fn new(after: Duration) -> Pin<Box<Self>> {
+        Box::pin(Timer { sleep: tokio::time::sleep(after), after })
+    }
+
+    /// The time that the call was given, once it is over.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Duration> {
+        let this = self.project();
+        this.sleep.poll(context).map(|()| *this.after)
+    }
+}
 
 /// What a guard's drop finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +219,17 @@ impl<'a> Guard<'a> {
     #[inline]
     pub fn enter(&mut self) -> Result<(), CircuitBreakerError> {
         if self.enter_plainly() { Ok(()) } else { self.enter_apart() }
+    }
+
+    /// The guard of a call that may be made.
+    ///
+    /// # Errors
+    ///
+    /// [`CircuitBreakerError::Open`] where it may not be made.
+    #[inline]
+    pub fn admitted(mut self) -> Result<Self, CircuitBreakerError> {
+        self.enter()?;
+        Ok(self)
     }
 
     #[inline(never)]
@@ -249,43 +279,40 @@ impl<'a> Guard<'a> {
 
     /// Runs a future to its end, however long that takes, and takes its output into account.
     #[inline]
-    pub fn run<F, C>(&mut self, future: F, classify: C) -> Running<'_, 'a, F, Judged<C>>
+    pub fn run<F, C>(mut self, future: F, classify: C) -> Running<'a, F, Judged<C>>
     where
-        F: Future + Unpin,
-        C: FnOnce(&F::Output) -> End,
+        F: Future,
+        C: Fn(&F::Output) -> End,
     {
         self.duties = self.duties.without(Duties::TIMEOUT);
-        Running::new(self, future, Judged(Some(classify)))
+        Running::new(self, future, Judged(classify))
     }
 
     /// Runs a future to its end, and takes its output into account. Of one that is cut off, gives
     /// what `reject` makes of the error.
     #[inline]
-    pub fn run_or<F, C>(
-        &mut self,
+    pub fn run_or<F, C, R>(
+        self,
         future: F,
         classify: C,
-        reject: fn(CircuitBreakerError) -> F::Output,
-    ) -> Running<'_, 'a, F, JudgedOr<C, F::Output>>
+        reject: R,
+    ) -> Running<'a, F, JudgedOr<C, R>>
     where
-        F: Future + Unpin,
-        C: FnOnce(&F::Output) -> End,
+        F: Future,
+        C: Fn(&F::Output) -> End,
+        R: Fn(CircuitBreakerError) -> F::Output,
     {
-        Running::new(self, future, JudgedOr(Some(classify), reject))
+        Running::new(self, future, JudgedOr(classify, reject))
     }
 
     /// Runs a future to its end, or until it is cut off, and takes that into account.
     #[inline]
-    pub fn run_in_time<F, C>(
-        &mut self,
-        future: F,
-        classify: C,
-    ) -> Running<'_, 'a, F, JudgedOrCutOff<C>>
+    pub fn run_in_time<F, C>(self, future: F, classify: C) -> Running<'a, F, JudgedOrCutOff<C>>
     where
-        F: Future + Unpin,
-        C: FnOnce(&F::Output) -> End,
+        F: Future,
+        C: Fn(&F::Output) -> End,
     {
-        Running::new(self, future, JudgedOrCutOff(Some(classify)))
+        Running::new(self, future, JudgedOrCutOff(classify))
     }
 
     /// The call has to wait. Gives the error of one that is cut off.
@@ -307,16 +334,13 @@ impl<'a> Guard<'a> {
     /// The limit is that of now, for as long as the call takes.
     fn wait_for(&mut self, context: &mut Context<'_>) -> Option<CircuitBreakerError> {
         let limit = self.breaker.config().call_timeout?;
-        *self.timer = Some(Box::pin(async move {
-            tokio::time::sleep(limit).await;
-            limit
-        }));
+        *self.timer = Some(Timer::new(limit));
         self.wait(context)
     }
 
     /// Runs a function to its end, and takes its output into account.
     #[inline]
-    pub fn run_sync<R>(&mut self, op: impl FnOnce() -> R, classify: impl FnOnce(&R) -> End) -> R {
+    pub fn run_sync<R>(mut self, op: impl FnOnce() -> R, classify: impl FnOnce(&R) -> End) -> R {
         let output = self.watch(op);
         self.settle(&output, classify);
         output

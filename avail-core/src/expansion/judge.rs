@@ -94,12 +94,6 @@ pub fn failure_if<R>(end: End, output: &R, test: impl FnOnce(&R) -> bool) -> End
     }
 }
 
-/// Whether `ignore` says of an output's error that it says nothing.
-#[inline]
-pub fn ignores<T, E>(output: &Result<T, E>, test: impl FnOnce(&E) -> bool) -> bool {
-    output.as_ref().is_err_and(test)
-}
-
 #[inline]
 fn judge<T, E>(output: &Result<T, E>, is_rejection: impl FnOnce(&E) -> bool) -> End {
     match output {

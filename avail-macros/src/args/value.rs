@@ -9,11 +9,14 @@ use syn::{Error, Expr, ExprLit, ExprPath, Ident, Lit, Path, Result};
 use super::literal::{duration, integer, number, percentage, share};
 
 /// What a key takes.
+#[derive(Clone, Copy)]
 pub(crate) enum Takes {
     /// A string, or the path to a constant one.
     Name,
     /// A list of such.
     Names,
+    /// A string.
+    Text,
     /// An integer from 1 to this.
     Count(u32),
     /// A duration longer than zero.
@@ -43,12 +46,15 @@ pub(crate) enum Takes {
     Key,
     /// The path to avail.
     Path,
+    /// Nothing: it belongs elsewhere, and this is where.
+    Elsewhere(&'static str),
 }
 
 /// What a key was given.
 pub(crate) enum Value {
     Name(Expr),
     Names(Vec<Expr>),
+    Text(String),
     Count(u32),
     Duration(Duration),
     Number(f64),
@@ -69,6 +75,7 @@ impl Takes {
         match self {
             Takes::Name => "a string, or the path to a `const` of type `&str`".into(),
             Takes::Names => "a list of strings, such as `[\"postgres\"]`".into(),
+            Takes::Text => "a string that is not empty".into(),
             Takes::Count(most) => format!("an integer from 1 to {most}"),
             Takes::Duration => format!("a duration longer than zero, {SUCH_AS}"),
             Takes::Delay => format!("a duration, {SUCH_AS}"),
@@ -103,6 +110,7 @@ impl Takes {
                 "an expression over the arguments, such as `tenant` or `&request.host`".into()
             }
             Takes::Path => "the path to the crate `avail`".into(),
+            Takes::Elsewhere(problem) => (*problem).into(),
         }
     }
 
@@ -119,10 +127,9 @@ impl Takes {
     fn understand(&self, given: Expr) -> Option<Value> {
         match (self, given) {
             (Takes::Fallback, Expr::Closure(closure)) if closure.inputs.len() != 1 => None,
-            (Takes::Fallback, given) => Some(Value::Code(given)),
-            (Takes::Predicate(_), given) => is_predicate(&given).then_some(Value::Code(given)),
             (Takes::Key, Expr::Closure(_)) => None,
-            (Takes::Key, given) => Some(Value::Code(given)),
+            (Takes::Fallback | Takes::Key, given) => Some(Value::Code(given)),
+            (Takes::Predicate(_), given) => is_predicate(&given).then_some(Value::Code(given)),
             (Takes::Name, given @ Expr::Path(_)) => Some(Value::Name(given)),
             (Takes::Names, Expr::Array(list)) => {
                 let names =
@@ -146,6 +153,9 @@ impl Takes {
             (Takes::Name, Lit::Str(name)) if !name.value().is_empty() => {
                 let lit = Lit::Str(name);
                 Some(Value::Name(Expr::Lit(ExprLit { attrs: Vec::new(), lit })))
+            }
+            (Takes::Text, Lit::Str(text)) => {
+                Some(text.value()).filter(|text| !text.is_empty()).map(Value::Text)
             }
             (Takes::Count(most), lit) => count(&lit, *most).map(Value::Count),
             (Takes::Duration, lit) => {
@@ -210,7 +220,7 @@ impl Value {
                 let variant = Ident::new(variant, here);
                 quote_spanned!(here=> #krate::__private::Probe::#variant)
             }
-            Value::Code(_) | Value::Path(_) => return None,
+            Value::Code(_) | Value::Path(_) | Value::Text(_) => return None,
         };
         let key = Ident::new(key, here);
         Some(quote_spanned!(here=> .#key(#argument)))

@@ -49,11 +49,10 @@ impl Breaker<'_> {
     //     fn parse(text: &str) -> Result<u32, E> {
     //         let (rules, reject) = <Result<u32, E> as Rejectable>::RULES;
     //         let breaker = { static SITE: BreakerSite = …; submit! { … } SITE.breaker() };
-    //         let mut guard = guard(&breaker);
-    //         match guard.enter() {
-    //             Ok(()) => {}
+    //         let guard = match guard(&breaker).admitted() {
+    //             Ok(guard) => guard,
     //             Err(error) => return reject(error),
-    //         }
+    //         };
     //         guard.run_sync(|| -> Result<u32, E> { BODY }, |output| rules.judge(output))
     //     }
     //
@@ -62,10 +61,10 @@ impl Breaker<'_> {
     // that name for every type.
     fn sync_body(&self) -> TokenStream {
         let (krate, returned, body) = (&self.krate, &self.shape.returned, self.function.body());
-        let (guard, judge) = (self.entered_guard(), self.judge());
+        let (guard, judge) = (self.admitted_guard(), self.judge());
         quote_spanned! {Span::mixed_site()=>
             #guard
-            #krate::__private::Guard::run_sync(&mut guard, || -> #returned #body, #judge)
+            #krate::__private::Guard::run_sync(guard, || -> #returned #body, #judge)
         }
     }
 
@@ -76,13 +75,12 @@ impl Breaker<'_> {
     //     async fn fetch(id: u32) -> Result<Bytes, E> {
     //         let (rules, reject) = …;
     //         let breaker = …;
-    //         let mut guard = …;
-    //         match guard.enter() { … }
+    //         let guard = match guard(&breaker).admitted() { … };
     //         let future = async move {
     //             if false { return declared::<Result<Bytes, E>>(); }
     //             { BODY }
     //         };
-    //         guard.run_or(pin!(future), |output| rules.judge(output), reject).await
+    //         guard.run_or(future, |output| rules.judge(output), |error| reject(error)).await
     //     }
     //
     // It moves, or an argument that can be sent and not shared would keep the future from being
@@ -106,9 +104,8 @@ impl Breaker<'_> {
     //             if false { return declared::<Result<Bytes, E>>(); }
     //             let (rules, reject) = …;
     //             let breaker = …;
-    //             let mut guard = …;
-    //             match guard.enter() { … }
-    //             guard.run_or(pin!(future), |output| rules.judge(output), reject).await
+    //             let guard = match guard(&breaker).admitted() { … };
+    //             guard.run_or(future, |output| rules.judge(output), |error| reject(error)).await
     //         }
     //     }
     fn future_body(&self) -> TokenStream {
@@ -157,71 +154,70 @@ impl Breaker<'_> {
         if limit == Limit::Fallback {
             return self.run_in_time(future);
         }
-        let (krate, guard, judge) = (&self.krate, self.entered_guard(), self.judge());
+        let (krate, guard, judge) = (&self.krate, self.admitted_guard(), self.judge());
         let here = Span::mixed_site();
         let (run, reject) = match limit {
-            Limit::Error => (quote_spanned!(here=> run_or), quote_spanned!(here=> reject,)),
+            Limit::Error => (quote_spanned!(here=> run_or), self.reject()),
             _ => (quote_spanned!(here=> run), TokenStream::new()),
         };
         quote_spanned! {here=>
             #guard
             #future
-            #krate::__private::Guard::#run(
-                &mut guard,
-                #krate::__private::pin!(future),
-                #judge,
-                #reject
-            )
-            .await
+            #krate::__private::Guard::#run(guard, future, #judge, #reject).await
+        }
+    }
+
+    /// `|error| reject(error)`, which asks the output's type once more: to keep what it has said would
+    /// take room in the future. The compiler says a second time, at the same place, what is missing,
+    /// and leaves that out.
+    fn reject(&self) -> TokenStream {
+        let rules = self.shape.rules(&self.krate, "Rejectable");
+        quote_spanned! {Span::mixed_site()=>
+            |error| {
+                let (_, reject) = #rules;
+                reject(error)
+            },
         }
     }
 
     // Output:
-    //     match guard.enter() {
-    //         Ok(()) => {
-    //             let future = …;
-    //             let ended = guard.run_in_time(pin!(future), |output| rules.judge(output)).await;
-    //             match ended {
-    //                 Ok(output) => return output,
-    //                 Err(_) => {}
-    //             }
+    //     let error = 'refused: {
+    //         let guard = match guard(&breaker).admitted() {
+    //             Ok(guard) => guard,
+    //             Err(error) => break 'refused error,
+    //         };
+    //         let future = …;
+    //         let ended = guard.run_in_time(future, |output| rules.judge(output)).await;
+    //         match ended {
+    //             Ok(output) => return output,
+    //             Err(error) => error,
     //         }
-    //         Err(_) => {}
-    //     }
-    //     FALLBACK
+    //     };
+    //     FALLBACK(error)
     //
     // The body has been torn down when the fallback begins.
     fn run_in_time(&self, future: &TokenStream) -> TokenStream {
-        let (krate, guard, judge) = (&self.krate, self.guard(), self.judge());
+        let (krate, find, guard, judge) =
+            (&self.krate, self.rules_and_breaker(), self.guard(), self.judge());
         let (error, answer) = self.answer();
         let here = Span::mixed_site();
-        let (keep, pattern, value) = match error {
-            Some(error) => {
-                (quote_spanned!(here=> let #error =), error.clone(), error.to_token_stream())
-            }
-            None => {
-                let nothing = Ident::new("_", here);
-                (TokenStream::new(), nothing, quote_spanned!(here=> {}))
-            }
-        };
-        let end = (!keep.is_empty()).then(|| quote_spanned!(here=> ;));
+        let keep = error.as_ref().map(|error| quote_spanned!(here=> let #error =));
+        let value = error.as_ref().map_or(quote_spanned!(here=> {}), ToTokens::to_token_stream);
+        let end = error.as_ref().map(|_| quote_spanned!(here=> ;));
+        let pattern = error.clone().unwrap_or_else(|| Ident::new("_", here));
         quote_spanned! {here=>
-            #guard
-            #keep match #krate::__private::Guard::enter(&mut guard) {
-                #krate::__private::Ok(()) => {
-                    #future
-                    let ended = #krate::__private::Guard::run_in_time(
-                        &mut guard,
-                        #krate::__private::pin!(future),
-                        #judge,
-                    )
-                    .await;
-                    match ended {
-                        #krate::__private::Ok(output) => return output,
-                        #krate::__private::Err(#pattern) => #value
-                    }
+            #find
+            #keep 'refused: {
+                let guard = match #guard {
+                    #krate::__private::Ok(guard) => guard,
+                    #krate::__private::Err(#pattern) => break 'refused #error,
+                };
+                #future
+                let ended = #krate::__private::Guard::run_in_time(guard, future, #judge).await;
+                match ended {
+                    #krate::__private::Ok(output) => return output,
+                    #krate::__private::Err(#pattern) => #value
                 }
-                #krate::__private::Err(#pattern) => #value
             } #end
             #answer
         }
@@ -233,14 +229,17 @@ impl Breaker<'_> {
         let Breaker { krate, .. } = self;
         let here = Span::mixed_site();
         let (failure_if, ignore) = (self.code("failure_if"), self.code("ignore"));
-        let moves = (failure_if.is_none() && ignore.is_none()).then(|| quote_spanned!(here=> move));
+        let sig = &self.function.sig;
+        let borrows = |code: Option<&Expr>| code.is_some_and(|code| mentions_argument(code, sig));
+        // Where it can, it moves: what it borrows takes room in the future.
+        let moves = (!borrows(failure_if) && !borrows(ignore)).then(|| quote_spanned!(here=> move));
         let mut end = quote_spanned!(here=> (&&&&&&rules.of(output)).avail_judge(output));
         if let Some(test) = failure_if {
             end = quote_spanned!(here=> #krate::__private::failure_if(#end, output, #test));
         }
         if let Some(test) = ignore {
             end = quote_spanned! {here=>
-                if #krate::__private::ignores(output, #test) {
+                if rules.ignores(output, #test) {
                     #krate::__private::End::Ignored
                 } else {
                     #end
@@ -290,23 +289,32 @@ impl Breaker<'_> {
         }
     }
 
-    /// Asks the breaker for a `guard`, or returns what a rejected call returns.
-    fn entered_guard(&self) -> TokenStream {
-        let (krate, guard, here) = (&self.krate, self.guard(), Span::mixed_site());
+    /// Asks the breaker for a `guard`, or returns what a rejected call returns. It is moved and never
+    /// borrowed: so an async function keeps one and not two.
+    fn admitted_guard(&self) -> TokenStream {
+        let (krate, find, guard) = (&self.krate, self.rules_and_breaker(), self.guard());
+        let here = Span::mixed_site();
         let (error, answer) = self.answer();
         let error = error.unwrap_or_else(|| Ident::new("_", here));
         quote_spanned! {here=>
-            #guard
-            match #krate::__private::Guard::enter(&mut guard) {
-                #krate::__private::Ok(()) => {}
+            #find
+            let guard = match #guard {
+                #krate::__private::Ok(guard) => guard,
                 #krate::__private::Err(#error) => return #answer,
-            }
+            };
         }
     }
 
-    /// A `guard` that has not been asked yet; the output's `rules` come first, since there is no
-    /// sense in what follows where there are none.
+    /// A guard, or the error of a call that may not be made.
     fn guard(&self) -> TokenStream {
+        let krate = &self.krate;
+        quote_spanned! {Span::mixed_site()=>
+            #krate::__private::Guard::admitted(#krate::__private::guard(&breaker))
+        }
+    }
+
+    /// The output's `rules` come first, since there is no sense in what follows where there are none.
+    fn rules_and_breaker(&self) -> TokenStream {
         let Breaker { krate, shape, .. } = self;
         let here = Span::mixed_site();
         let asks_for = self.asks_for();
@@ -320,11 +328,7 @@ impl Breaker<'_> {
             Some(key) => self.find_member(key),
             None => self.find(),
         };
-        quote_spanned! {here=>
-            #rules
-            #find
-            let mut guard = #krate::__private::guard(&breaker);
-        }
+        quote_spanned!(here=> #rules #find)
     }
 
     fn find(&self) -> TokenStream {
@@ -348,13 +352,20 @@ impl Breaker<'_> {
         };
         let site = self.site("FamilySite", Some(max_keys));
         let at_key = self.args.find("key").map_or(here, |arg| here.located_at(arg.span));
-        let avail_key = Ident::new("avail_key", at_key);
+        // Where the key can't be shown as text, the compiler points there.
+        let there = krate.clone().into_iter().map(|mut token| {
+            token.set_span(token.span().located_at(at_key));
+            token
+        });
+        let member = quote_spanned! {at_key=>
+            (&&#(#there)*::__private::KeyOf(&(#key))).avail_key(find)
+        };
         quote_spanned! {here=>
             let site = { #site &SITE };
             let breaker = {
                 use #krate::__private::Keyed as _;
                 let find = |key: &_| #krate::__private::FamilySite::member(site, key);
-                (&&#krate::__private::KeyOf(&(#key))).#avail_key(find)
+                #member
             };
         }
     }
@@ -387,6 +398,8 @@ impl Breaker<'_> {
                 let answer = self.answer_of(closure, &error);
                 (Some(error), answer)
             }
+            // Written out it would be a lint's business.
+            Some(Expr::Tuple(unit)) if unit.elems.is_empty() => (None, TokenStream::new()),
             Some(expr) => (None, quote!(#expr)),
             None => {
                 let answer = quote_spanned!(here=> reject(#error));

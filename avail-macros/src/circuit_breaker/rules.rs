@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use syn::{Error, Result};
+use syn::{Error, Result, Signature};
 
 use crate::args::{Arg, Args, Errors, Value};
 use crate::shape::Kind;
@@ -21,11 +21,14 @@ pub(super) fn check(args: &Args, errors: &mut Errors) {
 }
 
 /// Only a future can be cut off, or given up.
+const OF_FUTURES: [(&str, &str); 2] =
+    [("call_timeout", "be cut off"), ("cancel_failure_after", "be given up")];
+
 pub(super) fn check_shape(args: &Args, kind: Kind, errors: &mut Errors) {
     if kind != Kind::Sync {
         return;
     }
-    for (key, does) in [("call_timeout", "be cut off"), ("cancel_failure_after", "be given up")] {
+    for (key, does) in OF_FUTURES {
         if let Some(arg) = args.find(key) {
             let problem = format!(
                 "`{key}` needs a function that returns a future: a call of any other can't {does} \
@@ -33,6 +36,21 @@ pub(super) fn check_shape(args: &Args, kind: Kind, errors: &mut Errors) {
             );
             errors.push(Error::new(arg.key_span, problem));
         }
+    }
+}
+
+/// The same for a method of a block, which others of the block may hold for.
+pub(super) fn check_method(args: &Args, kind: Kind, sig: &Signature) -> Result<()> {
+    match OF_FUTURES.into_iter().find(|(key, _)| kind == Kind::Sync && args.has(key)) {
+        Some((key, does)) => {
+            let problem = format!(
+                "`{key}` can't hold for `{}`, which returns no future: a call can't {does} before it \
+                 returns; leave it out with `#[avail(skip)]`, or give it an attribute of its own",
+                sig.ident
+            );
+            Err(Error::new(sig.ident.span(), problem))
+        }
+        None => Ok(()),
     }
 }
 

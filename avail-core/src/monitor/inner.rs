@@ -13,12 +13,12 @@ use tokio::sync::{Notify, broadcast};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::HISTORY;
 use super::builder::History;
 use super::calls::Calls;
 use super::recoveries::Recoveries;
 use super::status::Event;
 use super::steady::SteadyClock;
+use super::{AvailabilityMonitor, HISTORY};
 use crate::availability::Moment;
 use crate::availability::ledger::{Fact, IncidentStep, Ledger};
 use crate::breaker::{BreakerEvent, Subscription};
@@ -85,6 +85,8 @@ pub(crate) struct Inner {
     /// Readiness is switched off by hand.
     switched_off: AtomicBool,
     fatal: Mutex<Option<String>>,
+    /// Runs by hand that found no room for their component.
+    unrecorded: AtomicU64,
     heartbeat: AtomicU64,
     /// The thread that it was started on.
     started_on: ThreadId,
@@ -140,6 +142,7 @@ impl Inner {
             draining: AtomicBool::new(false),
             switched_off: AtomicBool::new(false),
             fatal: Mutex::default(),
+            unrecorded: AtomicU64::new(0),
             started_on: std::thread::current().id(),
             unwound_at: AtomicU64::new(0),
             past,
@@ -252,6 +255,31 @@ impl Inner {
 
     pub(super) fn listen(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
+    }
+
+    /// Somebody is about to run a check by hand. Gives how long it may take, and from when on it is
+    /// slow; `None` where it is not to be recorded.
+    pub(super) fn begin_by_hand(&self, name: &Arc<str>) -> Option<(Duration, Duration)> {
+        if Self::is_reserved(name) {
+            tracing::error!(%name, "a check by hand can't have this name: it is not recorded");
+            return None;
+        }
+        let limit = AvailabilityMonitor::MAX_COMPONENTS_BY_HAND;
+        let terms = self.update(|ledger, now| ledger.begin_by_hand(name, limit, now));
+        // Relaxed: a number that guards no other memory.
+        if terms.is_none() && self.unrecorded.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::error!(
+                %name, limit,
+                "there are too many components by hand: this one is not recorded, nor are others \
+                 that are new; use fewer names, or unregister those that are done with"
+            );
+        }
+        terms
+    }
+
+    /// How many runs by hand found no room for their component.
+    pub(super) fn unrecorded(&self) -> u64 {
+        self.unrecorded.load(Ordering::Relaxed)
     }
 
     /// A run has completed. Gives whether it left its component undecided: failing, and not yet

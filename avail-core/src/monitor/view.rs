@@ -109,6 +109,7 @@ pub(super) fn snapshot(inner: &Inner) -> Snapshot {
             state_seconds: ledger.system_seconds(now),
             components,
             incidents: incidents.all,
+            unrecorded_checks: inner.unrecorded(),
             breakers,
             mode: inner.registry.mode(),
             history: inner.writer().status(),

@@ -78,7 +78,6 @@ impl Scribe {
                 Taken::Nothing => self.write(true),
                 Taken::Closed => return self.write(true),
             }
-            // An end waits for no file to be summed up: the next process does that.
             if !self.shared.queue.is_closed() {
                 self.tidy(Instant::now());
             }
@@ -176,7 +175,9 @@ impl Scribe {
                 if rotated {
                     self.synced();
                 }
-                let compacted = self.store.compact(now);
+                // An end waits for no file to be summed up: the next process does that.
+                let queue = &self.shared.queue;
+                let compacted = self.store.compact(now, &|| queue.is_closed());
                 self.compacted(compacted);
             }
             Err(error) => self.failed(error),
@@ -184,6 +185,9 @@ impl Scribe {
     }
 
     fn compacted(&mut self, compacted: io::Result<()>) {
+        if compacted.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+            return;
+        }
         if let Err(error) = &compacted {
             self.shared.status().write_errors += 1;
             tracing::error!(

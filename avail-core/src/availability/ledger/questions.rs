@@ -11,10 +11,10 @@ use crate::availability::metrics::{self, AvailabilityMetrics, Counted, StateSeco
 use crate::availability::moment::Moment;
 use crate::availability::timeline::ComponentState;
 
-/// What the history tells, one record at a time.
 /// How long a check may take that nobody has declared, and from when on it is slow.
 pub(crate) const BY_HAND: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 
+/// What the history tells, one record at a time.
 impl Ledger {
     pub(crate) fn replay_state(
         &mut self,

@@ -110,7 +110,6 @@ impl Queue {
         self.state().closed
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.state().messages.len()
     }

@@ -571,7 +571,7 @@ async fn a_second_monitor_on_one_file_is_refused_or_goes_on_in_memory() {
     let path = dir.path().join("history.jsonl");
     let first = builder().history_file(&path).start().await.expect("starts");
     let error = builder().history_file(&path).start().await.expect_err("it is taken");
-    assert!(error.to_string().contains("is in use by another process"), "{error}");
+    assert!(error.to_string().contains("is in use by another monitor of this process"), "{error}");
     let second = builder().history_file(&path).history_required(false).start().await;
     let second = second.expect("in memory");
     assert_eq!(status_of(&second, HISTORY), HealthStatus::Degraded);

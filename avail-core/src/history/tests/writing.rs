@@ -103,12 +103,17 @@ fn a_torn_tail_is_sealed_and_costs_only_itself() {
 }
 
 #[test]
-fn a_second_process_is_told_that_the_file_is_taken() {
+fn who_opens_a_file_twice_is_told_so_whatever_it_is_called() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("history.jsonl");
     let first = open(&path, 4_096).expect("free");
-    assert!(matches!(open(&path, 4_096), Err(OpenError::Locked)));
-    drop(first);
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let other = open(&elsewhere.path().join("history.jsonl"), 4_096).expect("free");
+    let roundabout = dir.path().join(".").join("history.jsonl");
+    for path in [&path, &roundabout] {
+        assert!(matches!(open(path, 4_096), Err(OpenError::LockedHere)));
+    }
+    drop((first, other));
     assert!(open(&path, 4_096).is_ok());
 }
 

@@ -11,8 +11,10 @@
 //! | `system` | the incidents of the whole system |
 //! | `questions` | what the history tells, and what is asked |
 //! | `image` | what outlives the process |
+//! | `again` | what is told again after some of it was lost |
 //! | `promises` | objectives, and the calls through breakers |
 
+mod again;
 mod critical;
 mod fact;
 mod image;

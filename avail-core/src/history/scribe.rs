@@ -24,6 +24,7 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Kept {
     seq: u64,
+    tells_from: Moment,
     text: String,
     sample: bool,
     comes_again: bool,
@@ -98,10 +99,17 @@ impl Scribe {
     fn number(&mut self, ts: Moment, record: Record) {
         self.seq += 1;
         let (sample, comes_again) = (record.is_sample(), record.comes_again());
+        let tells_from = record.tells_from(ts);
         match Line::new(ts, self.seq, self.boot.clone(), record).encode() {
             Ok(text) => {
                 self.samples += usize::from(sample);
-                self.unwritten.push_back(Kept { seq: self.seq, text, sample, comes_again });
+                self.unwritten.push_back(Kept {
+                    seq: self.seq,
+                    tells_from,
+                    text,
+                    sample,
+                    comes_again,
+                });
             }
             Err(error) => tracing::error!(%error, "a record of the history could not be encoded"),
         }
@@ -113,6 +121,9 @@ impl Scribe {
             if self.samples > 0 { self.unwritten.iter().position(|one| one.sample) } else { None };
         let Some(dropped) = self.unwritten.remove(sample.unwrap_or(0)) else { return };
         self.samples -= usize::from(dropped.sample);
+        if !dropped.sample {
+            self.shared.queue.lose_changes(dropped.tells_from);
+        }
         if !dropped.comes_again {
             self.lost += 1;
             self.shared.status().dropped_records += 1;

@@ -98,6 +98,19 @@ impl Writer {
         }
     }
 
+    /// From when on changes are missing in the history, since the queue was full or the disk took
+    /// none for too long; asked when it is written again. Whoever asks tells them anew.
+    pub(crate) fn take_lost_changes(&self) -> Option<Moment> {
+        let is_written = self.shared.status().error.is_none();
+        if is_written { self.shared.queue.take_lost_changes() } else { None }
+    }
+
+    /// The queue has no room from now on, or again.
+    #[cfg(test)]
+    pub(crate) fn set_full(&self, full: bool) {
+        self.shared.queue.set_full(full);
+    }
+
     /// Takes no more records, and waits until those queued, and `last` after them, are on the disk
     /// and the file is free, or until `limit` is over, and what those queued may take.
     pub(crate) fn close(&self, last: Option<(Moment, Record)>, limit: Duration) {

@@ -214,30 +214,23 @@ impl Inner {
     }
 
     fn tell(&self, fact: &Fact, now: Moment) {
+        self.tell_history(fact, now);
         match fact.clone() {
-            Fact::State { component, at, state } => {
-                self.writer.send(now, Record::State { component, at, state });
-            }
+            Fact::State { .. } => {}
             Fact::Status { component, from, to, error } => {
                 self.announce(Event::StatusChanged { component, from, to, error });
             }
-            Fact::Incident { step, incident } => {
-                self.writer.send(now, Record::Incident { incident: incident.clone() });
-                self.announce(match step {
-                    IncidentStep::Opened => Event::IncidentOpened(incident),
-                    IncidentStep::Reopened => Event::IncidentReopened(incident),
-                    IncidentStep::Raised => Event::IncidentRaised(incident),
-                    IncidentStep::Adopted => Event::IncidentAdopted(incident),
-                    IncidentStep::Resolved => Event::IncidentResolved(incident),
-                });
-            }
-            Fact::Maintenance { ended, maintenance } => {
-                self.writer.send(now, Record::Maintenance { maintenance: maintenance.clone() });
-                self.announce(match ended {
-                    false => Event::MaintenanceBegan(maintenance),
-                    true => Event::MaintenanceEnded(maintenance),
-                });
-            }
+            Fact::Incident { step, incident } => self.announce(match step {
+                IncidentStep::Opened => Event::IncidentOpened(incident),
+                IncidentStep::Reopened => Event::IncidentReopened(incident),
+                IncidentStep::Raised => Event::IncidentRaised(incident),
+                IncidentStep::Adopted => Event::IncidentAdopted(incident),
+                IncidentStep::Resolved => Event::IncidentResolved(incident),
+            }),
+            Fact::Maintenance { ended, maintenance } => self.announce(match ended {
+                false => Event::MaintenanceBegan(maintenance),
+                true => Event::MaintenanceEnded(maintenance),
+            }),
             Fact::Flapping { component, ended: false } => {
                 self.announce(Event::FlappingBegan { component });
             }
@@ -246,6 +239,26 @@ impl Inner {
             }
             Fact::Started => self.announce(Event::Started),
         }
+    }
+
+    fn tell_history(&self, fact: &Fact, now: Moment) {
+        let record = match fact.clone() {
+            Fact::State { component, at, state } => Record::State { component, at, state },
+            Fact::Incident { incident, .. } => Record::Incident { incident },
+            Fact::Maintenance { maintenance, .. } => Record::Maintenance { maintenance },
+            Fact::Status { .. } | Fact::Flapping { .. } | Fact::Started => return,
+        };
+        self.writer.send(now, record);
+    }
+
+    /// What the history has lost it is told again, so that the next process reads the truth.
+    fn tell_again(&self) {
+        let Some(since) = self.writer.take_lost_changes() else { return };
+        self.with_ledger(|ledger, now| {
+            let facts = ledger.told_again(since, now);
+            facts.iter().for_each(|fact| self.tell_history(fact, now));
+        });
+        tracing::warn!(since = %since.to_datetime(), "what the history had lost was told again");
     }
 
     /// An error only says that nobody listens.
@@ -422,6 +435,7 @@ impl Inner {
             self.heartbeat.store(self.clock.tick().as_nanos(), Ordering::Relaxed);
             self.count_calls();
             self.report_history();
+            self.tell_again();
             self.run_awaited_checks();
             let in_incident = self.with_ledger(|ledger, _| ledger.has_open_incident());
             let heartbeat = if in_incident { HEARTBEAT_IN_INCIDENT } else { HEARTBEAT };
@@ -561,6 +575,7 @@ impl Inner {
             pulse.abort();
         }
         lock(&self.listening).take();
+        self.tell_again();
         self.tell_progress();
         self.announce(Event::Stopped);
         let last = clean.then(|| (self.clock.now(), Record::Stop));

@@ -109,16 +109,18 @@ pub enum MonitorError {
         /// What was given.
         target: f64,
     },
-    /// Another process writes the history file.
+    /// Another process writes the history file, or another monitor of this one.
     #[error(
-        "the history file `{}` is in use by another process; stop that one, choose another file, \
+        "the history file `{}` is in use by another {}; stop that one, choose another file, \
          or go on without a history by `history_required(false)`",
-        path.display()
+        path.display(), if *by_this_process { "monitor of this process" } else { "process" }
     )]
     #[non_exhaustive]
     HistoryInUse {
         /// The file.
         path: PathBuf,
+        /// Whether it is this process that has it.
+        by_this_process: bool,
     },
     /// The history file can't be read or written.
     #[error(

@@ -1,8 +1,8 @@
 //! Breakers of one kind by key: one for each tenant, shard or host.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 
@@ -31,13 +31,14 @@ use crate::registry::CircuitBreakerRegistry;
 #[derive(Clone)]
 pub struct BreakerFamily {
     inner: Arc<Inner>,
+    registry: CircuitBreakerRegistry,
 }
 
+/// Without its registry, which holds it.
 struct Inner {
     name: Arc<str>,
     config: CircuitBreakerConfig,
     max_keys: usize,
-    registry: CircuitBreakerRegistry,
     members: DashMap<Arc<str>, CircuitBreaker>,
     /// Keys in the order in which they came; held while one is added.
     order: Mutex<VecDeque<Arc<str>>>,
@@ -49,7 +50,66 @@ const TRIES: usize = 32;
 /// The key of the member that is shared.
 const SHARED: &str = "*";
 
+/// The families of a registry by name.
+#[derive(Default)]
+pub(crate) struct Families(Mutex<HashMap<Arc<str>, Arc<Inner>>>);
+
+impl Families {
+    /// Held while a name is taken, so that it becomes a breaker's or a family's, and not both.
+    pub(crate) fn lock(&self) -> LockedFamilies<'_> {
+        LockedFamilies(self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+pub(crate) struct LockedFamilies<'a>(MutexGuard<'a, HashMap<Arc<str>, Arc<Inner>>>);
+
+impl LockedFamilies<'_> {
+    /// What the family of that name was made with, if there is one.
+    pub(crate) fn describe(&self, name: &str) -> Option<String> {
+        self.0.get(name).map(|family| family.describe())
+    }
+
+    /// The family that has the name of this one.
+    pub(crate) fn named_as(&self, family: &BreakerFamily) -> Option<BreakerFamily> {
+        let inner = self.0.get(&family.inner.name)?.clone();
+        Some(BreakerFamily { inner, registry: family.registry.clone() })
+    }
+
+    /// The family of that name with these settings; where there is none, and no breaker has
+    /// `taken` the name, a new one.
+    pub(crate) fn get_or_declare(
+        &mut self,
+        family: BreakerFamily,
+        taken: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<BreakerFamily, ConfigError> {
+        let BreakerFamily { inner, registry } = family;
+        let existing = match self.0.get(&inner.name) {
+            Some(found) if found.is_declared_as(&inner) => {
+                return Ok(BreakerFamily { inner: found.clone(), registry });
+            }
+            Some(found) => Some(found.describe()),
+            None => taken(&inner.name),
+        };
+        if let Some(existing) = existing {
+            return Err(ConfigError::Conflict { name: inner.name.clone(), existing });
+        }
+        self.0.insert(inner.name.clone(), inner.clone());
+        Ok(BreakerFamily { inner, registry })
+    }
+}
+
+impl Inner {
+    fn is_declared_as(&self, other: &Inner) -> bool {
+        self.config == other.config && self.max_keys == other.max_keys
+    }
+
+    fn describe(&self) -> String {
+        format!("a family of at most {}, each {:?}", self.max_keys, self.config)
+    }
+}
+
 impl BreakerFamily {
+    /// One that its registry does not know yet.
     pub(crate) fn new(
         registry: CircuitBreakerRegistry,
         name: Arc<str>,
@@ -80,8 +140,8 @@ impl BreakerFamily {
         max_keys: usize,
     ) -> Self {
         let (members, order) = (DashMap::new(), Mutex::default());
-        let inner = Inner { name, config, max_keys, registry, members, order };
-        BreakerFamily { inner: Arc::new(inner) }
+        let inner = Inner { name, config, max_keys, members, order };
+        BreakerFamily { inner: Arc::new(inner), registry }
     }
 
     /// The name of the family.
@@ -125,8 +185,8 @@ impl BreakerFamily {
     }
 
     fn make(&self, key: &str) -> CircuitBreaker {
-        let Inner { name, config, registry, .. } = &*self.inner;
-        registry.member(format!("{name}[{key}]").into(), name.clone(), config.clone())
+        let Inner { name, config, .. } = &*self.inner;
+        self.registry.member(format!("{name}[{key}]").into(), name.clone(), config.clone())
     }
 
     fn make_room(&self, order: &mut VecDeque<Arc<str>>) -> bool {
@@ -136,7 +196,7 @@ impl BreakerFamily {
             let removed = self.inner.members.remove_if(&key, |_, breaker| breaker.is_idle(2));
             match removed {
                 Some((_, breaker)) => {
-                    self.inner.registry.forget(&breaker);
+                    self.registry.forget(&breaker);
                     return true;
                 }
                 None => order.push_back(key),

@@ -17,7 +17,7 @@ use crate::breaker::{
 };
 use crate::clock::Clock;
 use crate::conflict::{Conflict, SiteConflict};
-use crate::family::BreakerFamily;
+use crate::family::{BreakerFamily, Families};
 use crate::scope::Scope;
 use crate::settings::{Overlay, SettingProblem};
 use crate::site::{self, Declaration, Origin};
@@ -43,10 +43,9 @@ pub struct CircuitBreakerRegistry {
 
 struct Inner {
     breakers: DashMap<Arc<str>, Listed>,
+    families: Families,
     /// Where each name that an attribute declares was declared.
     declared: DashMap<Arc<str>, &'static Declaration>,
-    /// The families that attributes declare, by name.
-    families: DashMap<Arc<str>, BreakerFamily>,
     conflicts: Mutex<Vec<Conflict>>,
     /// Whether what the linker kept has been registered.
     linked: OnceLock<()>,
@@ -95,8 +94,8 @@ impl CircuitBreakerRegistry {
         CircuitBreakerRegistry {
             inner: Arc::new(Inner {
                 breakers: DashMap::new(),
+                families: Families::default(),
                 declared: DashMap::new(),
-                families: DashMap::new(),
                 conflicts: Mutex::default(),
                 linked: OnceLock::new(),
                 components: DashMap::new(),
@@ -118,18 +117,19 @@ impl CircuitBreakerRegistry {
     }
 
     /// The breaker of that name; where there is none, a new one with the default settings.
+    ///
+    /// Where the name is a [family](Self::family)'s, the breaker is one of its own beside it, and an
+    /// error is logged: the two are one component.
     pub fn get_or_create(&self, name: impl Into<Arc<str>>) -> CircuitBreaker {
         let name = name.into();
         if let Some(found) = self.get(&name) {
             return found;
         }
-        match self.inner.breakers.entry(name) {
-            Entry::Occupied(entry) => entry.get().breaker.clone(),
-            Entry::Vacant(entry) => {
-                let (name, config) = (entry.key().clone(), CircuitBreakerConfig::default());
-                entry.insert(self.make(name.clone(), name, config, None)).breaker.clone()
-            }
+        let family = self.inner.families.lock().describe(&name);
+        if let Some(family) = family {
+            tracing::error!(%name, family, "a circuit breaker has the name of a family");
         }
+        self.member(name.clone(), name, CircuitBreakerConfig::default())
     }
 
     /// The breaker of that name with these settings; where there is none, a new one.
@@ -157,6 +157,10 @@ impl CircuitBreakerRegistry {
         origin: Option<Origin>,
     ) -> Result<CircuitBreaker, ConfigError> {
         let config = config.validate()?;
+        let families = self.inner.families.lock();
+        if let Some(existing) = families.describe(&name) {
+            return Err(ConfigError::Conflict { name, existing });
+        }
         match self.inner.breakers.entry(name) {
             Entry::Occupied(entry) => {
                 let listed = entry.get();
@@ -175,18 +179,26 @@ impl CircuitBreakerRegistry {
         }
     }
 
-    /// A family of breakers: one for each key, at most `max_keys` at once.
+    /// A family of breakers: one for each key, at most `max_keys` at once. The family of that name
+    /// with these settings; where there is none, a new one.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for settings that can't work, or no keys at all.
+    /// [`ConfigError::Conflict`] where a family of that name was made with other settings, or the
+    /// name is a breaker's, and other [`ConfigError`]s for settings that can't work, or no keys at
+    /// all.
     pub fn family(
         &self,
         name: impl Into<Arc<str>>,
         config: CircuitBreakerConfig,
         max_keys: usize,
     ) -> Result<BreakerFamily, ConfigError> {
-        BreakerFamily::new(self.clone(), name.into(), config, max_keys)
+        self.declare(BreakerFamily::new(self.clone(), name.into(), config, max_keys)?)
+    }
+
+    fn declare(&self, family: BreakerFamily) -> Result<BreakerFamily, ConfigError> {
+        let taken = |name: &str| self.inner.breakers.get(name).map(|listed| listed.describe());
+        self.inner.families.lock().get_or_declare(family, taken)
     }
 
     /// The member of a family by its full name, made if it is new.
@@ -301,15 +313,17 @@ impl CircuitBreakerRegistry {
         declaration: &'static Declaration,
     ) -> BreakerFamily {
         let first = self.first_declared(&name, declaration);
-        // Not under a lock of the map: making a family takes others.
-        if let Some(family) = self.inner.families.get(&name).map(|found| found.value().clone()) {
-            return family;
-        }
         let config = first.settings().config();
         self.inner.components.entry(name.clone()).or_insert(config.critical);
         let max_keys = first.max_keys().or(declaration.max_keys()).unwrap_or(u32::MAX);
-        let family = BreakerFamily::declared(self.clone(), name.clone(), config, max_keys);
-        self.inner.families.entry(name).or_insert(family).value().clone()
+        let family = BreakerFamily::declared(self.clone(), name, config, max_keys);
+        match self.declare(family.clone()) {
+            Ok(declared) => declared,
+            Err(error) => {
+                self.note_made_by_hand(error, first.origin());
+                self.inner.families.lock().named_as(&family).unwrap_or(family)
+            }
+        }
     }
 
     /// Who was first to declare the name: its settings serve.

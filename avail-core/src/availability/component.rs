@@ -59,6 +59,10 @@ impl CheckSide {
         }
     }
 
+    pub(crate) fn is_by_hand(&self) -> bool {
+        self.schedule.is_none()
+    }
+
     /// Takes a completed run into account. Gives when it started, what it decides, and from when on
     /// the track has changed, if it has.
     pub(crate) fn take_run(

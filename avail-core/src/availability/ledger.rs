@@ -11,8 +11,10 @@
 //! | `system` | the incidents of the whole system |
 //! | `questions` | what the history tells, and what is asked |
 //! | `image` | what outlives the process |
+//! | `again` | what is told again after some of it was lost |
 //! | `promises` | objectives, and the calls through breakers |
 
+mod again;
 mod critical;
 mod fact;
 mod image;
@@ -34,6 +36,7 @@ pub(crate) use self::image::PastImage;
 use self::maintenance::Announced;
 pub use self::maintenance::Maintenance;
 use self::parents::Dependents;
+pub(crate) use self::questions::BY_HAND;
 use super::checks::CheckCounts;
 use super::component::{BreakerSide, CheckSide, Component};
 use super::flapping::Flapping;
@@ -58,6 +61,8 @@ pub(crate) struct Ledger {
     waited_for: BTreeSet<Arc<str>>,
     started: bool,
     components: BTreeMap<Arc<str>, Component>,
+    /// How many of them are known only since somebody runs their checks by hand.
+    by_hand: usize,
     critical: CriticalSet,
     dependents: Dependents,
     announced: Announced,
@@ -76,6 +81,7 @@ impl Ledger {
             waited_for: BTreeSet::new(),
             started: false,
             components: BTreeMap::new(),
+            by_hand: 0,
             critical: CriticalSet::default(),
             dependents: Dependents::default(),
             announced: Announced::default(),
@@ -134,6 +140,7 @@ impl Ledger {
         let depends_on = terms.depends_on.clone();
         let before = self.component(name, now).check.replace(CheckSide::new(terms, now));
         if let Some(before) = before {
+            self.by_hand -= usize::from(before.is_by_hand());
             self.dependents.leave(name, &before.depends_on);
         }
         self.dependents.join(name, &depends_on);
@@ -194,7 +201,8 @@ impl Ledger {
         }
         // While its check still says that it was critical.
         self.critical.update(component);
-        component.check = None;
+        let check = component.check.take();
+        self.by_hand -= usize::from(check.is_some_and(|check| check.is_by_hand()));
         self.dependents.leave(name, &depends_on);
         component.last_run = None;
         if component.breaker.is_none() {

@@ -16,11 +16,16 @@ const REMEMBERED: usize = 16;
 pub(crate) struct Periods(VecDeque<Span>);
 
 impl Periods {
-    /// One begins, and lasts until then; one that is under way is given that end.
+    /// One begins, and lasts until then; one that is under way, or is told again, is given that end.
     pub(crate) fn set(&mut self, from: Moment, until: Moment) {
-        match self.0.back_mut() {
-            Some(last) if last.to > from => last.to = until.max(from),
-            _ => self.0.push_back(Span::new(from, until)),
+        let known = self.0.iter().position(|period| period.from == from);
+        let under_way = || self.0.back().is_some_and(|last| last.from <= from && last.to > from);
+        match known.or_else(|| under_way().then(|| self.0.len() - 1)) {
+            Some(index) => self.0[index].to = until.max(from),
+            None => {
+                let later = self.0.partition_point(|period| period.from <= from);
+                self.0.insert(later, Span::new(from, until));
+            }
         }
         if self.0.len() > REMEMBERED {
             self.0.pop_front();
@@ -80,6 +85,16 @@ mod tests {
         assert_eq!(periods(&all), [(10, 17)]);
         all.set(Moment(17), Moment(40));
         assert_eq!(periods(&all), [(10, 17), (17, 40)]);
+    }
+
+    #[test]
+    fn one_that_is_told_late_or_again_finds_its_place() {
+        let mut all = Periods::default();
+        all.set(Moment(10), Moment(20));
+        all.set(Moment(50), Moment(60));
+        all.set(Moment(10), Moment(15));
+        all.set(Moment(30), Moment(40));
+        assert_eq!(periods(&all), [(10, 15), (30, 40), (50, 60)]);
     }
 
     #[test]

@@ -274,8 +274,8 @@ impl From<CircuitBreakerError> for std::io::Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError<E> {
     /// The breaker rejected the call, or gave it up.
+    // Not transparent: that would hide it.
     #[error("{} by circuit breaker `{}`", .0.verb(), .0.name())]
-    // not transparent: that would hide it
     CircuitBreaker(#[source] CircuitBreakerError),
     /// The operation ran and failed.
     #[error(transparent)]

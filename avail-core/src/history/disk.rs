@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a history needs of a disk.
 pub(crate) trait Disk: Debug + Send {
@@ -43,6 +44,8 @@ pub(crate) trait Held: Debug + Send {
 pub(crate) enum OpenError {
     /// Another process has it.
     Locked,
+    /// This process has it already.
+    LockedHere,
     Io(io::Error),
 }
 
@@ -55,7 +58,9 @@ impl From<io::Error> for OpenError {
 impl From<OpenError> for io::Error {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Locked => io::Error::other("another process has taken the history over"),
+            OpenError::Locked | OpenError::LockedHere => {
+                io::Error::other("another process has taken the history over")
+            }
             OpenError::Io(error) => error,
         }
     }
@@ -68,11 +73,15 @@ pub(crate) struct RealDisk;
 impl Disk for RealDisk {
     fn lock(&self, path: &Path) -> Result<Box<dyn Held>, OpenError> {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let name = std::fs::canonicalize(path)?;
+        let mut own = own_locks();
         lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock if own.contains(&name) => OpenError::LockedHere,
             TryLockError::WouldBlock => OpenError::Locked,
             TryLockError::Error(error) => OpenError::Io(error),
         })?;
-        Ok(Box::new(lock))
+        own.push(name.clone());
+        Ok(Box::new(Lock { file: Some(lock), name }))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
@@ -132,9 +141,33 @@ impl Appending for File {
     }
 }
 
-impl Held for File {
+/// The locks that this process has, by name: the system tells only that somebody has one.
+fn own_locks() -> MutexGuard<'static, Vec<PathBuf>> {
+    static OWN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A lock of this process.
+#[derive(Debug)]
+struct Lock {
+    /// Until it is given back.
+    file: Option<File>,
+    name: PathBuf,
+}
+
+impl Held for Lock {
     fn is_at(&self, path: &Path) -> bool {
-        is_same(self, path)
+        self.file.as_ref().is_some_and(|file| is_same(file, path))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let mut own = own_locks();
+        self.file = None;
+        if let Some(index) = own.iter().position(|name| *name == self.name) {
+            own.swap_remove(index);
+        }
     }
 }
 

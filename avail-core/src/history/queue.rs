@@ -38,7 +38,12 @@ struct State {
     accepted: u64,
     /// Since the far end was last told.
     lost: u64,
+    /// From when on changes are missing in the history.
+    changes_lost_from: Option<Moment>,
     closed: bool,
+    /// Whatever there is.
+    #[cfg(test)]
+    full: bool,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +75,23 @@ impl Queue {
         }
         let lost = u64::from(!message.record.comes_again());
         state.lost += lost;
+        if !message.record.is_sample() {
+            state.lose_changes(message.record.tells_from(message.ts));
+        }
         lost
+    }
+
+    /// A change from then on is missing in the history.
+    pub(super) fn lose_changes(&self, from: Moment) {
+        self.state().lose_changes(from);
+    }
+
+    /// From when on changes are missing in the history, if some are, and there is room again to tell
+    /// them.
+    pub(super) fn take_lost_changes(&self) -> Option<Moment> {
+        let mut state = self.state();
+        let has_room = !state.closed && state.messages.len() < QUEUE / 8;
+        if has_room { state.changes_lost_from.take() } else { None }
     }
 
     /// Waits for records, or until `patience` is over.
@@ -101,6 +122,11 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    #[cfg(test)]
+    pub(super) fn set_full(&self, full: bool) {
+        self.state().full = full;
+    }
+
     /// How many records there ever were.
     pub(super) fn accepted(&self) -> u64 {
         self.state().accepted
@@ -110,15 +136,23 @@ impl Queue {
         self.state().closed
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.state().messages.len()
     }
 }
 
 impl State {
+    fn lose_changes(&mut self, from: Moment) {
+        let known = self.changes_lost_from;
+        self.changes_lost_from = Some(known.map_or(from, |known| known.min(from)));
+    }
+
     /// Gives how many records that has cost, or nothing where there is no room.
     fn make_room(&mut self, record: &Record) -> Option<u64> {
+        #[cfg(test)]
+        if self.full {
+            return None;
+        }
         let waiting = self.messages.len();
         if record.is_sample() {
             return (waiting < QUEUE_FOR_SAMPLES).then_some(0);

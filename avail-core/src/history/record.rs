@@ -78,6 +78,18 @@ impl Record {
         matches!(self, Record::Heartbeat | Record::Checks { .. } | Record::Calls { .. })
     }
 
+    /// The earliest time that it tells something of; `ts`: when it was made.
+    pub(crate) fn tells_from(&self, ts: Moment) -> Moment {
+        match self {
+            Record::State { at, .. } => ts.min(*at),
+            Record::Incident { incident } => {
+                ts.min(incident.start()).min(incident.end().unwrap_or(ts))
+            }
+            Record::Maintenance { maintenance } => ts.min(maintenance.end_time.into()),
+            _ => ts,
+        }
+    }
+
     /// Whether nothing is lost with it: the next one says the same.
     pub(crate) fn comes_again(&self) -> bool {
         matches!(self, Record::Heartbeat)

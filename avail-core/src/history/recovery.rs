@@ -66,15 +66,26 @@ pub(crate) struct Past {
     pub(crate) clean: bool,
 }
 
+/// Whether what is under way is to be given up, asked at each line of it.
+pub(super) type GiveUp<'a> = &'a dyn Fn() -> bool;
+
+/// An error where it is.
+pub(super) fn go_on(give_up: GiveUp<'_>) -> io::Result<()> {
+    match give_up() {
+        true => Err(io::Error::new(io::ErrorKind::Interrupted, "given up: the process ends")),
+        false => Ok(()),
+    }
+}
+
 /// Reads a history; one that does not exist is empty.
 pub(crate) fn recover(disk: &dyn Disk, layout: &Layout) -> io::Result<Recovered> {
-    let mut reading = recover_segments(disk, layout, u64::MAX)?;
+    let mut reading = recover_segments(disk, layout, u64::MAX, &|| false)?;
     match disk.read(layout.active()) {
         Ok(file) => reading.report.torn_tail = reading.read(file)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    Ok(reading.finish())
+    reading.finish()
 }
 
 /// Reads what no longer changes: the newest snapshot, and the segments after it up to that number.
@@ -82,16 +93,23 @@ pub(super) fn recover_closed(
     disk: &dyn Disk,
     layout: &Layout,
     segment: u64,
+    give_up: GiveUp<'_>,
 ) -> io::Result<Recovered> {
-    Ok(recover_segments(disk, layout, segment)?.finish())
+    recover_segments(disk, layout, segment, give_up)?.finish()
 }
 
-fn recover_segments(disk: &dyn Disk, layout: &Layout, last: u64) -> io::Result<Reading> {
+fn recover_segments<'a>(
+    disk: &dyn Disk,
+    layout: &Layout,
+    last: u64,
+    give_up: GiveUp<'a>,
+) -> io::Result<Reading<'a>> {
     let found = layout.look(disk)?;
-    let mut reading = Reading::new(layout);
+    let mut reading = Reading::new(layout, give_up);
     let (mut damaged, mut unreadable) = (None, None);
     for &number in found.snapshots.iter().rev() {
-        match disk.read(&layout.snapshot(number)).and_then(snapshot::read) {
+        let read = disk.read(&layout.snapshot(number));
+        match read.and_then(|file| snapshot::read(file, give_up)) {
             Ok(Contents::Whole(snapshot)) => {
                 reading.begin_with(snapshot, number, layout);
                 break;
@@ -121,8 +139,8 @@ struct Run {
     lines: Vec<Line>,
 }
 
-#[derive(Debug)]
-struct Reading {
+struct Reading<'a> {
+    give_up: GiveUp<'a>,
     past: Option<Past>,
     /// What the snapshot held last.
     held: Option<(Arc<str>, u64)>,
@@ -131,11 +149,11 @@ struct Reading {
     report: RecoveryReport,
 }
 
-impl Reading {
-    fn new(layout: &Layout) -> Self {
+impl<'a> Reading<'a> {
+    fn new(layout: &Layout, give_up: GiveUp<'a>) -> Self {
         let path = layout.active().to_owned();
         let report = RecoveryReport { path, ..RecoveryReport::default() };
-        Reading { past: None, held: None, base: None, runs: Vec::new(), report }
+        Reading { give_up, past: None, held: None, base: None, runs: Vec::new(), report }
     }
 
     fn begin_with(&mut self, snapshot: Snapshot, number: u64, layout: &Layout) {
@@ -154,6 +172,7 @@ impl Reading {
             if file.read_until(b'\n', &mut bytes)? == 0 {
                 return Ok(torn);
             }
+            go_on(self.give_up)?;
             torn = bytes.last() != Some(&b'\n');
             self.line(bytes.trim_ascii_end());
         }
@@ -200,7 +219,7 @@ impl Reading {
         }
     }
 
-    fn finish(mut self) -> Recovered {
+    fn finish(mut self) -> io::Result<Recovered> {
         let (mut boot, mut seq) = match self.held.take() {
             Some((boot, seq)) => (Some(boot), seq),
             None => (None, 0),
@@ -214,17 +233,18 @@ impl Reading {
             let is_new_boot = boot.as_ref() != Some(&run.boot);
             seq = run.lines.last().map_or(seq, |line| line.seq);
             boot = Some(run.boot);
-            self.replay(run.lines, is_new_boot);
+            self.replay(run.lines, is_new_boot)?;
         }
         if let Some(past) = &mut self.past {
             past.ledger.take_facts(); // the history knows them already
             self.report.unclean_end = !past.clean;
         }
-        Recovered { past: self.past, report: self.report, boot, seq, base: self.base }
+        Ok(Recovered { past: self.past, report: self.report, boot, seq, base: self.base })
     }
 
-    fn replay(&mut self, lines: Vec<Line>, mut is_new_boot: bool) {
+    fn replay(&mut self, lines: Vec<Line>, mut is_new_boot: bool) -> io::Result<()> {
         for line in lines {
+            go_on(self.give_up)?;
             if let Record::Gap { lost } = line.record {
                 self.report.lost_records += lost;
             }
@@ -232,6 +252,7 @@ impl Reading {
             past.replay(line, is_new_boot);
             is_new_boot = false;
         }
+        Ok(())
     }
 }
 

@@ -25,6 +25,7 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Kept {
     seq: u64,
+    tells_from: Moment,
     text: String,
     sample: bool,
     comes_again: bool,
@@ -79,7 +80,6 @@ impl Scribe {
                 Taken::Nothing => self.write(true),
                 Taken::Closed => return self.write(true),
             }
-            // An end waits for no file to be summed up: the next process does that.
             if !self.shared.queue.is_closed() {
                 self.tidy(Instant::now());
             }
@@ -100,10 +100,17 @@ impl Scribe {
     fn number(&mut self, ts: Moment, record: Record) {
         self.seq += 1;
         let (sample, comes_again) = (record.is_sample(), record.comes_again());
+        let tells_from = record.tells_from(ts);
         match Line::new(ts, self.seq, self.boot.clone(), record).encode() {
             Ok(text) => {
                 self.samples += usize::from(sample);
-                self.unwritten.push_back(Kept { seq: self.seq, text, sample, comes_again });
+                self.unwritten.push_back(Kept {
+                    seq: self.seq,
+                    tells_from,
+                    text,
+                    sample,
+                    comes_again,
+                });
             }
             Err(error) => tracing::error!(%error, "a record of the history could not be encoded"),
         }
@@ -115,6 +122,9 @@ impl Scribe {
             if self.samples > 0 { self.unwritten.iter().position(|one| one.sample) } else { None };
         let Some(dropped) = self.unwritten.remove(sample.unwrap_or(0)) else { return };
         self.samples -= usize::from(dropped.sample);
+        if !dropped.sample {
+            self.shared.queue.lose_changes(dropped.tells_from);
+        }
         if !dropped.comes_again {
             self.lost += 1;
             self.shared.status().dropped_records += 1;
@@ -174,7 +184,9 @@ impl Scribe {
                 if rotated {
                     self.synced();
                 }
-                let compacted = self.store.compact(now);
+                // An end waits for no file to be summed up: the next process does that.
+                let queue = &self.shared.queue;
+                let compacted = self.store.compact(now, &|| queue.is_closed());
                 self.compacted(compacted);
             }
             Err(error) => self.failed(error),
@@ -182,6 +194,9 @@ impl Scribe {
     }
 
     fn compacted(&mut self, compacted: io::Result<()>) {
+        if compacted.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+            return;
+        }
         if let Err(error) = &compacted {
             self.shared.status().write_errors += 1;
             log::history_not_compacted(self.store.layout().active(), error);

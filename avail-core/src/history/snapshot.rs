@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::disk::{Appending, Disk};
 use super::layout::Layout;
 use super::record::{Decoded, Line, Record, decode};
-use super::recovery::Past;
+use super::recovery::{GiveUp, Past, go_on};
 use crate::availability::Moment;
 use crate::availability::ledger::Ledger;
 
@@ -32,10 +32,16 @@ pub(super) enum Contents {
 
 impl Snapshot {
     /// Writes it whole and gives it its name only then. After an error nothing has changed.
-    pub(super) fn write(&self, disk: &dyn Disk, layout: &Layout, segment: u64) -> io::Result<()> {
+    pub(super) fn write(
+        &self,
+        disk: &dyn Disk,
+        layout: &Layout,
+        segment: u64,
+        give_up: GiveUp<'_>,
+    ) -> io::Result<()> {
         let unfinished = layout.unfinished_snapshot();
         let written = disk.create(&unfinished).and_then(|mut file| {
-            self.write_lines(&mut *file, segment)?;
+            self.write_lines(&mut *file, segment, give_up)?;
             file.sync()
         });
         let renamed = written.and_then(|()| disk.rename(&unfinished, &layout.snapshot(segment)));
@@ -46,9 +52,15 @@ impl Snapshot {
         disk.sync_folder(&layout.folder())
     }
 
-    fn write_lines(&self, file: &mut dyn Appending, segment: u64) -> io::Result<()> {
+    fn write_lines(
+        &self,
+        file: &mut dyn Appending,
+        segment: u64,
+        give_up: GiveUp<'_>,
+    ) -> io::Result<()> {
         let mut chunk = String::new();
         for record in self.records(segment) {
+            go_on(give_up)?;
             let line = Line::new(self.past.last_sign, self.seq, self.boot.clone(), record);
             chunk.push_str(&line.encode()?);
             if chunk.len() >= CHUNK {
@@ -76,7 +88,7 @@ impl Snapshot {
 }
 
 /// Reads a snapshot; whatever the file holds is no error, but that it can't be read.
-pub(super) fn read(file: impl BufRead) -> io::Result<Contents> {
+pub(super) fn read(file: impl BufRead, give_up: GiveUp<'_>) -> io::Result<Contents> {
     let mut lines = file.split(b'\n').map(|line| line.map(|line| decode(line.trim_ascii_end())));
     let Some(Decoded::Line(first)) = lines.next().transpose()? else {
         return Ok(Contents::Damaged(None));
@@ -89,6 +101,7 @@ pub(super) fn read(file: impl BufRead) -> io::Result<Contents> {
     let mut ledger = Ledger::new(ts);
     let (mut restored, mut damaged) = (0, 0);
     for line in lines {
+        go_on(give_up)?;
         let intact = match line? {
             Decoded::Line(line) => restore(&mut ledger, line.record),
             Decoded::Unknown => true,

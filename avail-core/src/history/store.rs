@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::disk::{Appending, Disk, Held, OpenError};
 use super::layout::{Found, Layout};
-use super::recovery::recover_closed;
+use super::recovery::{GiveUp, recover_closed};
 
 /// How long after a failure the segments are not tried again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -223,16 +223,17 @@ impl Store {
         Ok(true)
     }
 
-    /// Sums the segments up in a snapshot, and removes what the snapshot before the last held.
-    pub(super) fn compact(&mut self, now: Instant) -> io::Result<()> {
+    /// Sums the segments up in a snapshot, and removes what the snapshot before the last held. Given
+    /// up, which is an error, it has changed nothing.
+    pub(super) fn compact(&mut self, now: Instant, give_up: GiveUp<'_>) -> io::Result<()> {
         self.not_before = Some(now + PATIENCE);
         let last = self.next_segment.saturating_sub(1);
         // So that no snapshot has its name on the disk before the segments that it holds.
         self.disk.sync_folder(&self.layout.folder())?;
-        let recovered = recover_closed(&*self.disk, &self.layout, last)?;
+        let recovered = recover_closed(&*self.disk, &self.layout, last, give_up)?;
         let base = recovered.base;
         if let Some(snapshot) = recovered.into_snapshot() {
-            snapshot.write(&*self.disk, &self.layout, last)?;
+            snapshot.write(&*self.disk, &self.layout, last, give_up)?;
             self.remove_before(base, last)?;
         }
         (self.uncompacted, self.not_before) = (false, None);

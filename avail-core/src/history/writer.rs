@@ -18,6 +18,8 @@ use crate::availability::Moment;
 
 /// How long the end of the process waits for the disk.
 pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// So much longer for each record that waits: a full queue may take 6.5 s more.
+const CLOSE_LIMIT_OF_ONE: Duration = Duration::from_micros(100);
 
 /// How the history is doing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -96,10 +98,24 @@ impl Writer {
         }
     }
 
+    /// From when on changes are missing in the history, since the queue was full or the disk took
+    /// none for too long; asked when it is written again. Whoever asks tells them anew.
+    pub(crate) fn take_lost_changes(&self) -> Option<Moment> {
+        let is_written = self.shared.status().error.is_none();
+        if is_written { self.shared.queue.take_lost_changes() } else { None }
+    }
+
+    /// The queue has no room from now on, or again.
+    #[cfg(test)]
+    pub(crate) fn set_full(&self, full: bool) {
+        self.shared.queue.set_full(full);
+    }
+
     /// Takes no more records, and waits until those queued, and `last` after them, are on the disk
-    /// and the file is free, or until `limit` is over.
+    /// and the file is free, or until `limit` is over, and what those queued may take.
     pub(crate) fn close(&self, last: Option<(Moment, Record)>, limit: Duration) {
         self.shared.queue.close(last.map(|(ts, record)| Message { ts, record }));
+        let limit = limit + CLOSE_LIMIT_OF_ONE * self.shared.queue.len() as u32;
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(ended) = ended
             && ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout)

@@ -361,8 +361,11 @@ impl History {
         let io = |source| MonitorError::History { path: path.to_owned(), source };
         let store = Store::open(Box::new(RealDisk), path, max_bytes);
         let mut store = store.map_err(|error| match error {
-            OpenError::Locked => MonitorError::HistoryInUse { path: path.to_owned() },
             OpenError::Io(source) => io(source),
+            locked => MonitorError::HistoryInUse {
+                path: path.to_owned(),
+                by_this_process: matches!(locked, OpenError::LockedHere),
+            },
         })?;
         let recovered = recover(store.disk(), store.layout()).map_err(io)?;
         let RecoveryReport { corrupt_records, torn_tail, .. } = recovered.report;

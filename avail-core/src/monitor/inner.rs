@@ -13,13 +13,13 @@ use tokio::sync::{Notify, broadcast};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::HISTORY;
 use super::audit::{AuditRecord, AuditTrail};
 use super::builder::History;
 use super::calls::Calls;
 use super::recoveries::Recoveries;
 use super::status::Event;
 use super::steady::SteadyClock;
+use super::{AvailabilityMonitor, HISTORY};
 use crate::availability::Moment;
 use crate::availability::ledger::{Fact, IncidentStep, Ledger};
 use crate::breaker::{BreakerEvent, Subscription};
@@ -87,6 +87,8 @@ pub(crate) struct Inner {
     /// Readiness is switched off by hand.
     switched_off: AtomicBool,
     fatal: Mutex<Option<String>>,
+    /// Runs by hand that found no room for their component.
+    unrecorded: AtomicU64,
     heartbeat: AtomicU64,
     /// The thread that it was started on.
     started_on: ThreadId,
@@ -146,6 +148,7 @@ impl Inner {
             draining: AtomicBool::new(false),
             switched_off: AtomicBool::new(false),
             fatal: Mutex::default(),
+            unrecorded: AtomicU64::new(0),
             started_on: std::thread::current().id(),
             unwound_at: AtomicU64::new(0),
             audit: AuditTrail::default(),
@@ -232,30 +235,23 @@ impl Inner {
     }
 
     fn tell(&self, fact: &Fact, now: Moment) {
+        self.tell_history(fact, now);
         match fact.clone() {
-            Fact::State { component, at, state } => {
-                self.writer.send(now, Record::State { component, at, state });
-            }
+            Fact::State { .. } => {}
             Fact::Status { component, from, to, error } => {
                 self.announce(Event::StatusChanged { component, from, to, error });
             }
-            Fact::Incident { step, incident } => {
-                self.writer.send(now, Record::Incident { incident: incident.clone() });
-                self.announce(match step {
-                    IncidentStep::Opened => Event::IncidentOpened(incident),
-                    IncidentStep::Reopened => Event::IncidentReopened(incident),
-                    IncidentStep::Raised => Event::IncidentRaised(incident),
-                    IncidentStep::Adopted => Event::IncidentAdopted(incident),
-                    IncidentStep::Resolved => Event::IncidentResolved(incident),
-                });
-            }
-            Fact::Maintenance { ended, maintenance } => {
-                self.writer.send(now, Record::Maintenance { maintenance: maintenance.clone() });
-                self.announce(match ended {
-                    false => Event::MaintenanceBegan(maintenance),
-                    true => Event::MaintenanceEnded(maintenance),
-                });
-            }
+            Fact::Incident { step, incident } => self.announce(match step {
+                IncidentStep::Opened => Event::IncidentOpened(incident),
+                IncidentStep::Reopened => Event::IncidentReopened(incident),
+                IncidentStep::Raised => Event::IncidentRaised(incident),
+                IncidentStep::Adopted => Event::IncidentAdopted(incident),
+                IncidentStep::Resolved => Event::IncidentResolved(incident),
+            }),
+            Fact::Maintenance { ended, maintenance } => self.announce(match ended {
+                false => Event::MaintenanceBegan(maintenance),
+                true => Event::MaintenanceEnded(maintenance),
+            }),
             Fact::Flapping { component, ended: false } => {
                 self.announce(Event::FlappingBegan { component });
             }
@@ -266,6 +262,26 @@ impl Inner {
         }
     }
 
+    fn tell_history(&self, fact: &Fact, now: Moment) {
+        let record = match fact.clone() {
+            Fact::State { component, at, state } => Record::State { component, at, state },
+            Fact::Incident { incident, .. } => Record::Incident { incident },
+            Fact::Maintenance { maintenance, .. } => Record::Maintenance { maintenance },
+            Fact::Status { .. } | Fact::Flapping { .. } | Fact::Started => return,
+        };
+        self.writer.send(now, record);
+    }
+
+    /// What the history has lost it is told again, so that the next process reads the truth.
+    fn tell_again(&self) {
+        let Some(since) = self.writer.take_lost_changes() else { return };
+        self.with_ledger(|ledger, now| {
+            let facts = ledger.told_again(since, now);
+            facts.iter().for_each(|fact| self.tell_history(fact, now));
+        });
+        tracing::warn!(since = %since.to_datetime(), "what the history had lost was told again");
+    }
+
     /// An error only says that nobody listens.
     pub(super) fn announce(&self, event: Event) {
         let _ = self.events.send(event);
@@ -273,6 +289,31 @@ impl Inner {
 
     pub(super) fn listen(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
+    }
+
+    /// Somebody is about to run a check by hand. Gives how long it may take, and from when on it is
+    /// slow; `None` where it is not to be recorded.
+    pub(super) fn begin_by_hand(&self, name: &Arc<str>) -> Option<(Duration, Duration)> {
+        if Self::is_reserved(name) {
+            tracing::error!(%name, "a check by hand can't have this name: it is not recorded");
+            return None;
+        }
+        let limit = AvailabilityMonitor::MAX_COMPONENTS_BY_HAND;
+        let terms = self.update(|ledger, now| ledger.begin_by_hand(name, limit, now));
+        // Relaxed: a number that guards no other memory.
+        if terms.is_none() && self.unrecorded.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::error!(
+                %name, limit,
+                "there are too many components by hand: this one is not recorded, nor are others \
+                 that are new; use fewer names, or unregister those that are done with"
+            );
+        }
+        terms
+    }
+
+    /// How many runs by hand found no room for their component.
+    pub(super) fn unrecorded(&self) -> u64 {
+        self.unrecorded.load(Ordering::Relaxed)
     }
 
     /// A run has completed. Gives whether it left its component undecided: failing, and not yet
@@ -441,6 +482,7 @@ impl Inner {
             self.heartbeat.store(self.clock.tick().as_nanos(), Ordering::Relaxed);
             self.count_calls();
             self.report_history();
+            self.tell_again();
             self.run_awaited_checks();
             let in_incident = self.with_ledger(|ledger, _| ledger.has_open_incident());
             let heartbeat = if in_incident { HEARTBEAT_IN_INCIDENT } else { HEARTBEAT };
@@ -584,6 +626,7 @@ impl Inner {
             pulse.abort();
         }
         lock(&self.listening).take();
+        self.tell_again();
         self.tell_progress();
         self.announce(Event::Stopped);
         let last = clean.then(|| (self.clock.now(), Record::Stop));

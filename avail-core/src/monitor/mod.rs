@@ -38,6 +38,7 @@ pub use self::status::{
     ComponentSnapshot, ComponentStatus, Event, IncidentTotals, ProcessSnapshot, Snapshot,
     SystemStatus,
 };
+use crate::availability::ledger::BY_HAND;
 pub(crate) use crate::availability::ledger::PROCESS;
 
 use crate::availability::{
@@ -92,6 +93,9 @@ impl Drop for AvailabilityMonitor {
 }
 
 impl AvailabilityMonitor {
+    /// So many components at once may be known only through [`check_health`](Self::check_health).
+    pub const MAX_COMPONENTS_BY_HAND: usize = 10_000;
+
     /// Starts from the defaults: every annotated check and breaker, a check every 30 s, a target of
     /// 99.9 %, no history file.
     pub fn builder() -> AvailabilityMonitorBuilder {
@@ -103,6 +107,11 @@ impl AvailabilityMonitor {
     /// It may take as long as the component's scheduled check may, or 5 s. A component that is
     /// known only in this way is not critical, and is never missed. What the monitor keeps itself,
     /// `process` and `history`, and a component without a name are looked at and not recorded.
+    ///
+    /// Nor is a new name where [`MAX_COMPONENTS_BY_HAND`](Self::MAX_COMPONENTS_BY_HAND) others are
+    /// known in this way: each is kept until it is [unregistered](Self::unregister), and who makes
+    /// up a name for each call would fill the memory. The first time that is logged, and each is
+    /// counted in [`Snapshot::unrecorded_checks`].
     ///
     /// # Panics
     ///
@@ -118,19 +127,14 @@ impl AvailabilityMonitor {
         Fut::Output: IntoHealth,
     {
         let name = name.into();
-        let known = !Inner::is_reserved(&name);
-        let (timeout, degraded_after) = self.inner.update(|ledger, now| match known {
-            true => ledger.begin_by_hand(&name, now),
-            false => (Duration::from_secs(5), Duration::from_secs(1)),
-        });
+        let terms = self.inner.begin_by_hand(&name);
+        let (timeout, degraded_after) = terms.unwrap_or(BY_HAND);
         let (timestamp, tick) = self.inner.moment();
         let ended = run_here(async { check().await.into_health() }, timeout).await;
         let latency = self.inner.elapsed_since(tick);
         let result = ended.into_result(name.clone(), timestamp, latency, degraded_after);
-        if known {
+        if terms.is_some() {
             self.inner.record(result.clone());
-        } else {
-            tracing::error!(%name, "a check by hand can't have this name: it is not recorded");
         }
         result
     }

@@ -143,6 +143,9 @@ pub struct Snapshot {
     pub process: ProcessSnapshot,
     /// Incidents in numbers.
     pub incidents: IncidentTotals,
+    /// Runs of checks by hand that were not recorded, since there are too many components; see
+    /// [`AvailabilityMonitor::MAX_COMPONENTS_BY_HAND`](crate::AvailabilityMonitor::MAX_COMPONENTS_BY_HAND).
+    pub unrecorded_checks: u64,
     /// Every circuit breaker, sorted by name.
     pub breakers: Vec<CircuitBreakerMetrics>,
     /// The switch for all breakers.

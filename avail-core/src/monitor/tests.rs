@@ -400,6 +400,40 @@ async fn an_attribute_whose_recovery_check_is_not_there_is_an_error_at_the_start
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_makes_up_a_name_for_each_check_is_answered_and_does_not_fill_the_memory() {
+    let _isolated = isolated();
+    let monitor = builder().start().await.expect("starts");
+    let most = AvailabilityMonitor::MAX_COMPONENTS_BY_HAND;
+    for name in 0..most {
+        monitor.check_health(name.to_string(), || async {}).await;
+    }
+    let answers = [
+        monitor.check_health("one more", || async { false }).await,
+        monitor.check_health("and another", || async { true }).await,
+    ];
+    let answers = answers.map(|answer| (answer.component.to_string(), answer.status));
+    let [one, other] = ["one more", "and another"].map(str::to_owned);
+    assert_eq!(answers, [(one, HealthStatus::Unhealthy), (other, HealthStatus::Healthy)]);
+    let snapshot = monitor.snapshot();
+    assert_eq!((snapshot.status.components.len(), snapshot.unrecorded_checks), (most, 2));
+    assert_eq!(&*monitor.recent_checks(1)[0].component, (most - 1).to_string());
+    assert!(monitor.component_metrics("one more", Window::ALL_TIME).is_none());
+
+    // Those that are known go on, and there is room again where one is done with.
+    monitor.check_health("7", || async { false }).await;
+    assert_eq!(status_of(&monitor, "7"), HealthStatus::Unhealthy);
+    assert!(monitor.unregister("7"));
+    monitor.check_health("one more", || async { false }).await;
+    assert_eq!(status_of(&monitor, "one more"), HealthStatus::Unhealthy);
+    // One that is put on a schedule is known by that.
+    monitor.register(counted("8", |_| Health::healthy()).0).expect("it was run by hand");
+    monitor.check_health("and another", || async { true }).await;
+    monitor.check_health("too many", || async { true }).await;
+    let snapshot = monitor.snapshot();
+    assert_eq!((snapshot.status.components.len(), snapshot.unrecorded_checks), (most + 1, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn subscribers_hear_what_happens_in_order() {
     let _isolated = isolated();
     let monitor = builder().start().await.expect("starts");
@@ -563,7 +597,7 @@ async fn a_second_monitor_on_one_file_is_refused_or_goes_on_in_memory() {
     let path = dir.path().join("history.jsonl");
     let first = builder().history_file(&path).start().await.expect("starts");
     let error = builder().history_file(&path).start().await.expect_err("it is taken");
-    assert!(error.to_string().contains("is in use by another process"), "{error}");
+    assert!(error.to_string().contains("is in use by another monitor of this process"), "{error}");
     let second = builder().history_file(&path).history_required(false).start().await;
     let second = second.expect("in memory");
     assert_eq!(status_of(&second, HISTORY), HealthStatus::Degraded);

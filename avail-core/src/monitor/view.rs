@@ -116,6 +116,7 @@ pub(super) fn snapshot(inner: &Inner) -> Snapshot {
                 incidents: incidents.totals(PROCESS),
             },
             incidents: incidents.all,
+            unrecorded_checks: inner.unrecorded(),
             breakers,
             mode: inner.registry.mode(),
             history: inner.writer().status(),

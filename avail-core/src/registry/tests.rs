@@ -226,6 +226,75 @@ fn of_many_threads_that_ask_for_one_name_all_get_the_same() {
     assert_eq!(registry.iter().count(), 1);
 }
 
+#[test]
+fn one_name_and_the_same_settings_are_one_family() {
+    let registry = CircuitBreakerRegistry::new();
+    let first = registry.family("tenants", config(), 2).expect("it is new");
+    first.get("acme").trip();
+    let again = registry.clone().family("tenants", config(), 2).expect("it is the same");
+    assert_eq!((again.get("acme").state(), again.len()), (CircuitState::Open, 1));
+    drop(first);
+    let later = registry.family("tenants", config(), 2).expect("it is the same");
+    assert_eq!(later.len(), 1, "it is kept while nobody holds it");
+    let _held = ["acme", "globex"].map(|key| later.get(key));
+    assert_eq!(again.get("initech").name(), "tenants[*]", "there is room for two, whoever asks");
+}
+
+#[test]
+fn of_many_threads_that_ask_for_one_family_all_get_the_same() {
+    let registry = CircuitBreakerRegistry::new();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let registry = &registry;
+            scope.spawn(move || {
+                let family = registry.family("tenants", config(), 8).expect("one declaration");
+                family.get(&thread.to_string());
+            });
+        }
+    });
+    assert_eq!(registry.family("tenants", config(), 8).expect("the same").len(), 8);
+}
+
+#[test]
+fn a_family_that_differs_is_an_error_that_names_what_there_is() {
+    let registry = CircuitBreakerRegistry::new();
+    registry.family("tenants", config(), 2).expect("it is new");
+    let others = [(CircuitBreakerConfig::default(), 2), (config(), 3)];
+    for (other, max_keys) in others {
+        let error = registry.family("tenants", other, max_keys).expect_err("it differs");
+        let message = error.to_string();
+        let start = "circuit breaker `tenants` exists with other settings \
+                     (a family of at most 2, each CircuitBreakerConfig { failure_threshold: Some(1)";
+        assert!(message.starts_with(start), "{message}");
+    }
+}
+
+#[test]
+fn a_name_is_a_breakers_or_a_familys() {
+    let registry = CircuitBreakerRegistry::new();
+    registry.family("tenants", config(), 2).expect("it is new");
+    let error = registry.get_or_create_with("tenants", config()).expect_err("a family has it");
+    assert!(error.to_string().contains("a family of at most 2"), "{error}");
+    assert!(registry.get("tenants").is_none());
+
+    registry.get_or_create_with("storage", config()).expect("it is new");
+    let error = registry.family("storage", config(), 2).expect_err("a breaker has it");
+    assert!(error.to_string().contains("(CircuitBreakerConfig { failure_threshold"), "{error}");
+    assert_eq!(registry.family("others", config(), 2).map(|family| family.len()), Ok(0));
+}
+
+#[test]
+fn an_attribute_whose_name_is_a_familys_is_reported_and_has_a_breaker_of_its_own() {
+    let registry = CircuitBreakerRegistry::new();
+    let family = registry.family("storage", config(), 2).expect("it is new");
+    attach(&registry).trip();
+    assert_eq!(family.get("acme").state(), CircuitState::Closed);
+    let conflicts = registry.conflicts();
+    let [conflict] = conflicts.as_slice() else { panic!("{conflicts:?}") };
+    let message = MonitorError::from(conflict.clone()).to_string();
+    assert!(message.contains("src/storage.rs:12") && message.contains("a family of"), "{message}");
+}
+
 #[tokio::test]
 async fn a_breaker_of_a_registry_works_as_any_other() {
     let registry = CircuitBreakerRegistry::new();

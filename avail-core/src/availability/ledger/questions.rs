@@ -13,6 +13,9 @@ use crate::availability::metrics::{self, AvailabilityMetrics, Counted, StateSeco
 use crate::availability::moment::Moment;
 use crate::availability::timeline::ComponentState;
 
+/// How long a check may take that nobody has declared, and from when on it is slow.
+pub(crate) const BY_HAND: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
+
 /// What the history tells, one record at a time.
 impl Ledger {
     pub(crate) fn replay_state(
@@ -57,16 +60,23 @@ impl Ledger {
     }
 
     /// Somebody runs a check of the component by hand. Gives how long that may take, and from when
-    /// on it is slow.
-    pub(crate) fn begin_by_hand(&mut self, name: &Arc<str>, now: Moment) -> (Duration, Duration) {
-        if self.components.get(name).is_none_or(|component| component.check.is_none()) {
+    /// on it is slow; `None` where there are `limit` such components already, and this is another.
+    pub(crate) fn begin_by_hand(
+        &mut self,
+        name: &Arc<str>,
+        limit: usize,
+        now: Moment,
+    ) -> Option<(Duration, Duration)> {
+        if !self.is_checked(name) {
+            if self.by_hand >= limit {
+                return None;
+            }
             self.join_check(name, CheckTerms::by_hand(), now);
+            self.by_hand += 1;
         }
         let check = self.components.get(name).and_then(|component| component.check.as_ref());
         let schedule = check.and_then(|check| check.schedule);
-        schedule.map_or((Duration::from_secs(5), Duration::from_secs(1)), |schedule| {
-            (schedule.timeout, schedule.degraded_after)
-        })
+        Some(schedule.map_or(BY_HAND, |schedule| (schedule.timeout, schedule.degraded_after)))
     }
 
     /// When the last run of the component's check began.

@@ -1,3 +1,4 @@
+mod again;
 mod flapping;
 mod maintenance;
 mod model;

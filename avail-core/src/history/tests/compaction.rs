@@ -202,3 +202,57 @@ fn however_much_is_told_the_files_stay_small_and_few() {
         (121 * 24 * 400, 3_600.0 * 24.0 * 400.0 / 3.0)
     );
 }
+
+/// A snapshot, and a segment that is not summed up yet.
+fn about_to_sum_up(disk: &ModelDisk) -> Store {
+    let (mut scribe, _) = scribe(disk, "b", 2_000).expect("it works");
+    for at in 0..40 {
+        scribe.keep(message(at, state(Some("db"), at, ALL[at as usize % 5])));
+        scribe.keep(message(at, incident("db", at, Some(at))));
+        scribe.write(true);
+        if at == 20 {
+            scribe.tidy(Instant::now());
+        }
+    }
+    drop(scribe);
+    disk.unlock();
+    let mut store = Store::open(Box::new(disk.clone()), Path::new(PATH), 1).expect("it is free");
+    assert!(store.rotate(Instant::now()).is_ok_and(|rotated| rotated));
+    store
+}
+
+#[test]
+fn a_stop_gives_up_what_is_being_summed_up_and_loses_nothing_of_it() {
+    for patience in 0.. {
+        let disk = ModelDisk::default();
+        let mut store = about_to_sum_up(&disk);
+        let (before, names) = (figures(&read(&disk), 1_000), disk.names());
+        let asked = std::cell::Cell::new(0);
+        let summed_up = store.compact(Instant::now(), &|| {
+            asked.set(asked.get() + 1);
+            asked.get() > patience
+        });
+        assert_eq!(figures(&read(&disk), 1_000), before, "given up at line {patience}");
+        if summed_up.is_ok() {
+            // 21 incidents of the snapshot, 38 records read and then taken in, 40 incidents written.
+            assert!(patience > 21 + 2 * 38 + 40, "it was asked at each line: {patience}");
+            assert_ne!(disk.names(), names);
+            return;
+        }
+        assert_eq!(disk.names(), names, "given up at line {patience}");
+    }
+}
+
+#[test]
+fn what_is_closed_sums_nothing_up() {
+    let disk = ModelDisk::default();
+    let (mut scribe, shared) = scribe(&disk, "b", 100).expect("it works");
+    (0..20).for_each(|at| scribe.keep(message(at, incident("db", at, Some(at)))));
+    scribe.write(true);
+    shared.queue.close(Some(message(30, Record::Stop)));
+    scribe.tidy(Instant::now());
+    scribe.run();
+    let found = read(&disk);
+    assert_eq!((found.report.snapshot, found.report.unclean_end), (None, false));
+    assert_eq!(shared.status().error, None);
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::history::disk::{Disk, OpenError, RealDisk};
 use crate::history::queue::{QUEUE, QUEUE_FOR_SAMPLES, Queue};
+use crate::history::scribe::KEPT;
 use crate::history::writer::Writer;
 
 fn open(path: &Path, max_bytes: u64) -> Result<Store, OpenError> {
@@ -84,6 +85,36 @@ fn what_the_queue_had_no_room_for_leaves_a_gap_record() {
 }
 
 #[test]
+fn it_is_known_from_when_on_changes_were_lost_and_asked_for_once_there_is_room() {
+    let (queue, up) = (Queue::default(), ComponentState::Up);
+    let push = |ts, record| queue.push(message(ts, record));
+    assert_eq!(queue.take_lost_changes(), None);
+    (0..QUEUE).for_each(|_| _ = push(1, state(None, 1, up)));
+    assert_eq!(push(9, checks("db", 1, 0)), 1, "a sample");
+    push(50, state(None, 40, up));
+    push(60, incident("db", 30, None));
+    push(70, incident("db", 30, Some(20)));
+    push(80, Record::Stop);
+    assert_eq!(queue.take_lost_changes(), None, "there is no room to tell them");
+    queue.take(Duration::ZERO, QUEUE - QUEUE / 8 + 1);
+    assert_eq!(queue.take_lost_changes(), Some(Moment(20)));
+    assert_eq!(queue.take_lost_changes(), None, "they are told now");
+}
+
+#[test]
+fn it_is_known_from_when_on_the_disk_has_taken_no_changes() {
+    let disk = ModelDisk::default();
+    let (mut scribe, shared) = scribe(&disk, "b", u64::MAX).expect("it works");
+    scribe.keep(message(1, checks("db", 1, 0)));
+    for at in 2..=KEPT as i64 + 1 {
+        scribe.keep(message(at, state(None, at, ComponentState::Up)));
+    }
+    assert_eq!(shared.queue.take_lost_changes(), None, "the sample went first");
+    scribe.keep(message(KEPT as i64 + 2, state(None, 7, ComponentState::Up)));
+    assert_eq!(shared.queue.take_lost_changes(), Some(Moment(2)));
+}
+
+#[test]
 fn a_torn_tail_is_sealed_and_costs_only_itself() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("history.jsonl");
@@ -103,12 +134,17 @@ fn a_torn_tail_is_sealed_and_costs_only_itself() {
 }
 
 #[test]
-fn a_second_process_is_told_that_the_file_is_taken() {
+fn who_opens_a_file_twice_is_told_so_whatever_it_is_called() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("history.jsonl");
     let first = open(&path, 4_096).expect("free");
-    assert!(matches!(open(&path, 4_096), Err(OpenError::Locked)));
-    drop(first);
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let other = open(&elsewhere.path().join("history.jsonl"), 4_096).expect("free");
+    let roundabout = dir.path().join(".").join("history.jsonl");
+    for path in [&path, &roundabout] {
+        assert!(matches!(open(path, 4_096), Err(OpenError::LockedHere)));
+    }
+    drop((first, other));
     assert!(open(&path, 4_096).is_ok());
 }
 

@@ -4,21 +4,51 @@ use std::path::Path;
 
 use super::*;
 
-/// A second look at what one boot has written, once its writer is done: where that sums up ten
-/// thousand components without optimisation, it takes longer than a stop waits.
+/// A second look at what one boot has written.
 async fn read_back(path: &Path) -> AvailabilityMonitor {
-    let until = std::time::Instant::now() + seconds(60);
-    let again = loop {
-        match builder().history_file(path).start().await {
-            Err(MonitorError::HistoryInUse { .. }) if std::time::Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            again => break again.expect("the history is whole"),
-        }
-    };
+    let again = builder().history_file(path).start().await.expect("the history is whole");
     let report = again.recovery().expect("a file");
     assert_eq!((report.corrupt_records, report.unclean_end), (0, false));
     again
+}
+
+/// What a process would read that began now.
+fn read_beside(path: &Path, seconds: Duration) -> (Vec<crate::Incident>, f64) {
+    use crate::history::{disk::RealDisk, layout::Layout, recovery::recover};
+    let past = recover(&RealDisk, &Layout::new(path)).expect("readable").past.expect("a start");
+    let now = past.last_sign.after(seconds);
+    let metrics = past.ledger.component_metrics("db", [Window::ALL_TIME], now);
+    let downtime = metrics.map_or(0.0, |[metrics]| metrics.downtime_seconds);
+    (past.ledger.incidents(Window::ALL_TIME, now), downtime)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_history_had_no_room_for_it_is_told_again_while_the_process_lives() {
+    let _isolated = isolated();
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("history.jsonl");
+    let (db, _) = counted("db", |run| match run {
+        0 | 4.. => Health::healthy(),
+        _ => Health::unhealthy("refused"),
+    });
+    let builder = builder().history_file(&path).check(db.interval(seconds(10)));
+    let monitor = builder.start().await.expect("starts");
+    settle().await;
+    monitor.inner.writer().set_full(true);
+    for _ in 0..60 {
+        pass(seconds(1)).await;
+    }
+    let known = monitor.incidents(Window::ALL_TIME);
+    assert!(known.len() == 1 && known[0].resolved, "{known:?}");
+    monitor.inner.writer().set_full(false);
+    pass(seconds(1)).await;
+    let until = std::time::Instant::now() + seconds(10);
+    while read_beside(&path, Duration::ZERO).0.is_empty() && std::time::Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let (incidents, downtime) = read_beside(&path, Duration::ZERO);
+    assert_eq!((incidents, downtime), (known.clone(), known[0].duration_seconds));
+    assert!(downtime > 1.0 && monitor.history().dropped_records > 0);
 }
 
 fn downtime(monitor: &AvailabilityMonitor, name: &str) -> f64 {

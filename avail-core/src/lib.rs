@@ -46,7 +46,7 @@ pub use self::health::{
 pub use self::history::{HistoryStatus, RecoveryReport};
 pub use self::monitor::{
     AvailabilityMonitor, AvailabilityMonitorBuilder, ComponentSnapshot, ComponentStatus, Event,
-    IncidentTotals, Snapshot, SystemStatus,
+    IncidentTotals, LastReload, SettingsStatus, Snapshot, SystemStatus,
 };
 pub use self::registry::CircuitBreakerRegistry;
 pub use self::settings::{

@@ -35,6 +35,8 @@ pub(crate) struct CheckSide {
     pub(crate) status: HealthStatus,
     pub(crate) last_started: Option<Moment>,
     pub(crate) last_completed: Option<Moment>,
+    /// Since when the schedule is what it is: nobody was late by it before.
+    scheduled_since: Moment,
     /// Failing since before the startup grace was over: not down yet.
     pub(crate) in_grace: bool,
 }
@@ -55,8 +57,32 @@ impl CheckSide {
             status: HealthStatus::Unknown,
             last_started: None,
             last_completed: None,
+            scheduled_since: now,
             in_grace: false,
         }
+    }
+
+    /// Other terms hold from now on.
+    pub(crate) fn retune(&mut self, terms: CheckTerms, now: Moment) {
+        let CheckTerms { critical, probe, schedule, depends_on, tags } = terms;
+        if let Some(schedule) = schedule {
+            self.hysteresis.set_thresholds(schedule.failure_threshold, schedule.success_threshold);
+        }
+        if schedule != self.schedule {
+            (self.schedule, self.scheduled_since) = (schedule, now);
+        }
+        (self.critical, self.probe, self.depends_on, self.tags) =
+            (critical, probe, depends_on, tags);
+    }
+
+    /// Down, and accountable for it.
+    pub(crate) fn is_down(&self) -> bool {
+        self.hysteresis.is_down() && !self.in_grace
+    }
+
+    /// Since when the next run is awaited.
+    fn awaited_since(&self) -> Option<Moment> {
+        self.last_completed.map(|completed| completed.max(self.scheduled_since))
     }
 
     /// Takes a completed run into account. Gives when it started, what it decides, and from when on
@@ -114,16 +140,16 @@ impl CheckSide {
     /// Whether nobody had looked for so long, when a run began, that it goes on with no streak: also
     /// of one that has decided nothing yet.
     fn was_silent_until(&self, started: Moment) -> bool {
-        let completed = self.last_completed.zip(self.schedule);
-        completed.is_some_and(|(last, schedule)| started >= last.after(schedule.stale_after()))
+        let awaited = self.awaited_since().zip(self.schedule);
+        awaited.is_some_and(|(since, schedule)| started >= since.after(schedule.stale_after()))
     }
 
     /// Since when nobody has looked, if that is too long and not yet shown.
     pub(crate) fn stale_since(&self, now: Moment) -> Option<Moment> {
         let schedule = self.schedule?;
-        let completed = self.last_completed.filter(|_| self.status != HealthStatus::Unknown)?;
-        let due = completed.after(schedule.interval);
-        (now >= completed.after(schedule.stale_after())).then_some(due)
+        let since = self.awaited_since().filter(|_| self.status != HealthStatus::Unknown)?;
+        let due = since.after(schedule.interval);
+        (now >= since.after(schedule.stale_after())).then_some(due)
     }
 }
 

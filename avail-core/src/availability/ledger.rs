@@ -9,6 +9,7 @@
 //! | `parents` | which incident follows from which |
 //! | `critical` | which components the system's timeline has to look at |
 //! | `system` | the incidents of the whole system |
+//! | `terms` | what goes on under other terms |
 //! | `questions` | what the history tells, and what is asked |
 //! | `image` | what outlives the process |
 //! | `promises` | objectives, and the calls through breakers |
@@ -22,6 +23,7 @@ mod parents;
 mod promises;
 mod questions;
 mod system;
+mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +36,7 @@ pub(crate) use self::image::PastImage;
 use self::maintenance::Announced;
 pub use self::maintenance::Maintenance;
 use self::parents::Dependents;
+pub(crate) use self::terms::BreakerState;
 use super::checks::CheckCounts;
 use super::component::{BreakerSide, CheckSide, Component};
 use super::flapping::Flapping;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Map;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -17,20 +17,23 @@ use super::HISTORY;
 use super::builder::History;
 use super::calls::Calls;
 use super::recoveries::Recoveries;
+use super::settings::Settings;
 use super::status::Event;
 use super::steady::SteadyClock;
 use crate::availability::Moment;
-use crate::availability::ledger::{Fact, IncidentStep, Ledger};
-use crate::breaker::{BreakerEvent, Subscription};
+use crate::availability::ledger::{BreakerState, Fact, IncidentStep, Ledger};
+use crate::breaker::{BreakerEvent, CircuitState, Subscription};
 use crate::clock::{Clock, Tick};
+use crate::health::orders::Orders;
 use crate::health::scheduler::{Scheduled, keep_checking};
 use crate::health::slot::Slot;
-use crate::health::{HealthCheck, HealthCheckResult, HealthStatus, RESERVED, Schedule};
+use crate::health::{HealthCheckResult, HealthStatus, RESERVED};
 use crate::history::RecoveryReport;
 use crate::history::record::Record;
 use crate::history::writer::{CLOSE_LIMIT, Writer};
 use crate::registry::CircuitBreakerRegistry;
 use crate::scope::carry;
+use crate::settings::Tuned;
 
 /// How often the runtime shows that it lives, and time alone is looked at.
 const PULSE: Duration = Duration::from_secs(1);
@@ -62,6 +65,7 @@ pub(super) struct Terms {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(super) terms: Terms,
+    pub(super) settings: Settings,
     clock: SteadyClock,
     ledger: Mutex<Ledger>,
     recent: Mutex<VecDeque<HealthCheckResult>>,
@@ -71,6 +75,8 @@ pub(crate) struct Inner {
     recoveries: Recoveries,
     calls: Calls,
     pulse: Mutex<Option<AbortHandle>>,
+    /// What listens for SIGHUP.
+    hangup: Mutex<Option<AbortHandle>>,
     writer: Writer,
     /// The history's error when the component `history` was last told of it, if it was.
     history_error: Mutex<Option<Option<String>>>,
@@ -98,7 +104,8 @@ pub(crate) struct Inner {
 #[derive(Debug)]
 struct CheckTask {
     handle: AbortHandle,
-    wake: Arc<Notify>,
+    orders: Arc<Orders>,
+    tuned: Tuned,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -108,6 +115,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Inner {
     pub(super) fn new(
         terms: Terms,
+        settings: Settings,
         clock: Clock,
         registry: CircuitBreakerRegistry,
         mut history: History,
@@ -120,6 +128,7 @@ impl Inner {
         tracing::debug!(boot = %history.boot, ?recovery, "the monitor starts");
         Inner {
             terms,
+            settings,
             heartbeat: AtomicU64::new(clock.tick().as_nanos()),
             clock,
             ledger: Mutex::new(ledger),
@@ -129,6 +138,7 @@ impl Inner {
             recoveries: Recoveries::default(),
             calls: Calls::default(),
             pulse: Mutex::default(),
+            hangup: Mutex::default(),
             writer: history.writer,
             history_error: Mutex::default(),
             events: broadcast::channel(EVENTS).0,
@@ -283,7 +293,23 @@ impl Inner {
     pub(super) fn join_breakers(&self, ledger: &mut Ledger, now: Moment) {
         for (component, critical) in self.registry.components() {
             ledger.join_breaker(&component, critical, now);
+            // By settings from outside, which may be another monitor's.
+            if ledger.breaker_weighs_otherwise(&component, critical) {
+                let states = self.breaker_states(&component);
+                ledger.weigh_breaker(&component, critical, &states, now);
+            }
         }
+    }
+
+    /// Those of a component that are not closed.
+    fn breaker_states(&self, component: &Arc<str>) -> Vec<BreakerState> {
+        let of_it = self.registry.iter().filter(|breaker| breaker.component() == component);
+        let states = of_it.map(|breaker| {
+            let seen = breaker.metrics();
+            let open_for = seen.retry_after_seconds.map(Duration::from_secs_f64);
+            (seen.name, seen.state, open_for)
+        });
+        states.filter(|(_, state, _)| *state != CircuitState::Closed).collect()
     }
 
     /// Adds the calls that have ended since the last look, and the breakers that are new.
@@ -317,7 +343,7 @@ impl Inner {
     }
 
     /// Starts the tasks.
-    pub(super) fn run(self: &Arc<Self>, checks: Vec<(HealthCheck, Schedule)>) {
+    pub(super) fn run(self: &Arc<Self>, checks: Vec<Tuned>) {
         let weak: Weak<Inner> = Arc::downgrade(self);
         let listening = self.registry.subscribe(move |event| {
             if let Some(inner) = weak.upgrade() {
@@ -325,8 +351,8 @@ impl Inner {
             }
         });
         *lock(&self.listening) = Some(listening);
-        for (check, schedule) in checks {
-            self.schedule(check, schedule);
+        for tuned in checks {
+            self.schedule(tuned);
         }
         let end = EndOfRuntime { inner: self.clone() };
         let task = self.runtime.spawn(carry(async move { end.inner.pulse().await }));
@@ -334,14 +360,15 @@ impl Inner {
     }
 
     /// Starts the check's task, in place of one of the same name.
-    pub(super) fn schedule(self: &Arc<Self>, check: HealthCheck, schedule: Schedule) {
-        let (name, wake) = (check.name.clone(), Arc::new(Notify::new()));
+    pub(super) fn schedule(self: &Arc<Self>, tuned: Tuned) {
+        let (check, orders) = (tuned.check.clone(), Arc::new(Orders::new(tuned.schedule)));
+        let name = check.name.clone();
         let slot = self.slot(&name);
-        let scheduled = Scheduled { check, schedule, slot, wake: wake.clone() };
+        let scheduled = Scheduled { check, slot, orders: orders.clone() };
         let task = keep_checking(self.clone(), scheduled);
         let handle = self.runtime.spawn(carry(task)).abort_handle();
         let mut tasks = lock(&self.tasks);
-        if let Some(before) = tasks.insert(name.clone(), CheckTask { handle, wake }) {
+        if let Some(before) = tasks.insert(name.clone(), CheckTask { handle, orders, tuned }) {
             before.handle.abort();
         }
         // The end takes the tasks away under this lock: one that comes after it is taken here.
@@ -367,6 +394,42 @@ impl Inner {
         })
     }
 
+    /// The checks that run, each with what is made of it.
+    pub(super) fn tuned(&self) -> Vec<Tuned> {
+        let mut all: Vec<_> = lock(&self.tasks).values().map(|task| task.tuned.clone()).collect();
+        all.sort_by(|a, b| a.check.name.cmp(&b.check.name));
+        all
+    }
+
+    /// What is made of a check that runs, and where it takes orders.
+    pub(super) fn task(&self, name: &str) -> Option<(Tuned, Arc<Orders>)> {
+        lock(&self.tasks).get(name).map(|task| (task.tuned.clone(), task.orders.clone()))
+    }
+
+    /// Lets the task that takes those orders go on by another schedule. Gives whether it is there.
+    pub(super) fn replace_task(&self, tuned: Tuned, orders: &Arc<Orders>) -> bool {
+        let mut tasks = lock(&self.tasks);
+        let same = |task: &&mut CheckTask| Arc::ptr_eq(&task.orders, orders);
+        let Some(task) = tasks.get_mut(&tuned.check.name).filter(same) else { return false };
+        if task.tuned.schedule != tuned.schedule {
+            orders.reschedule(tuned.schedule);
+        }
+        task.tuned = tuned;
+        true
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Reads the settings anew at each SIGHUP, where there is such a signal, until the end.
+    pub(super) fn listen_for_hangups(self: &Arc<Self>) {
+        #[cfg(unix)]
+        {
+            *lock(&self.hangup) = super::hangup::listen(self);
+        }
+    }
+
     pub(super) fn unschedule(&self, name: &str) -> bool {
         let task = lock(&self.tasks).remove(name);
         task.as_ref().inspect(|task| task.handle.abort()).is_some()
@@ -380,7 +443,7 @@ impl Inner {
     /// Every check that runs on a schedule runs now.
     #[cfg(test)]
     pub(super) fn run_all_now(&self) {
-        lock(&self.tasks).values().for_each(|task| task.wake.notify_one());
+        lock(&self.tasks).values().for_each(|task| task.orders.run_now());
     }
 
     async fn pulse(&self) {
@@ -394,6 +457,7 @@ impl Inner {
             self.heartbeat.store(self.clock.tick().as_nanos(), Ordering::Relaxed);
             self.count_calls();
             self.report_history();
+            self.report_unfit();
             self.run_awaited_checks();
             let in_incident = self.with_ledger(|ledger, _| ledger.has_open_incident());
             let heartbeat = if in_incident { HEARTBEAT_IN_INCIDENT } else { HEARTBEAT };
@@ -415,7 +479,7 @@ impl Inner {
         let (now, _) = self.moment();
         for check in self.recoveries.look(&self.registry, runs, now) {
             if let Some(task) = tasks.get(&check) {
-                task.wake.notify_one();
+                task.orders.run_now();
             }
         }
     }
@@ -529,8 +593,10 @@ impl Inner {
         for (_, task) in lock(&self.tasks).drain() {
             task.handle.abort();
         }
-        if let Some(pulse) = lock(&self.pulse).take() {
-            pulse.abort();
+        for task in [&self.pulse, &self.hangup] {
+            if let Some(task) = lock(task).take() {
+                task.abort();
+            }
         }
         lock(&self.listening).take();
         self.tell_progress();

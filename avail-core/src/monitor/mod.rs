@@ -7,13 +7,17 @@
 //! | `recoveries` | breakers that wait for a health check |
 //! | `calls` | calls through breakers since the last look |
 //! | `steady` | a wall clock that never goes back |
+//! | `settings`, `hangup` | settings from outside, and when they are read anew |
 //! | `status` | what it shows and tells |
 //! | `view` | how that is worked out |
 
 mod builder;
 mod calls;
+#[cfg(unix)]
+mod hangup;
 mod inner;
 mod recoveries;
+mod settings;
 mod status;
 mod steady;
 mod view;
@@ -29,6 +33,7 @@ use tokio::sync::broadcast;
 
 pub use self::builder::AvailabilityMonitorBuilder;
 pub(crate) use self::inner::Inner;
+pub use self::settings::{LastReload, SettingsStatus};
 pub use self::status::{
     ComponentSnapshot, ComponentStatus, Event, IncidentTotals, Snapshot, SystemStatus,
 };
@@ -42,6 +47,7 @@ use crate::health::runner::run_here;
 use crate::health::{HealthCheck, HealthCheckResult, IntoHealth};
 use crate::history::{HistoryStatus, RecoveryReport};
 use crate::registry::CircuitBreakerRegistry;
+use crate::settings::Reload;
 
 /// The built-in component that is degraded while the history can't be written.
 pub(crate) const HISTORY: &str = "history";
@@ -137,11 +143,13 @@ impl AvailabilityMonitor {
     /// [`MonitorError`] where a check of that name is there already, it can't work as declared, it
     /// depends on what is not there or on itself, or the monitor has stopped.
     pub fn register(&self, check: HealthCheck) -> Result<(), MonitorError> {
-        let schedule = check.schedule(self.inner.terms.check_interval)?;
+        let settings = self.inner.settings.overlay();
+        let tuned = self.inner.tune(check)?;
         if !self.is_running() {
             return Err(MonitorError::Stopped);
         }
-        let terms = builder::terms(&check, schedule);
+        let check = &tuned.check;
+        let terms = builder::terms(check, tuned.schedule);
         let objective = check.objective(self.inner.terms.target);
         self.inner.with_ledger(|ledger, now| {
             if ledger.is_scheduled(&check.name) {
@@ -153,14 +161,67 @@ impl AvailabilityMonitor {
             }
             if !check.depends_on.is_empty() {
                 self.inner.join_breakers(ledger, now);
-                ledger.can_be_waited_for(&check.name, &check.depends_on)?;
+                let joining = [(check.name.clone(), check.depends_on.clone())];
+                ledger.can_be_waited_for(&joining.into())?;
             }
             ledger.join_check(&check.name, terms, now);
             ledger.promise(&check.name, objective);
             Ok(())
         })?;
-        self.inner.schedule(check, schedule);
+        let name = check.name.clone();
+        self.inner.schedule(tuned);
+        // A reload in between may have passed it over.
+        if !Arc::ptr_eq(&settings, &self.inner.settings.overlay()) {
+            self.inner.retune(&name);
+        }
         Ok(())
+    }
+
+    /// Reads the configuration file and the environment anew, and goes on by what they say: all of
+    /// it, or where anything is wrong with it, nothing.
+    ///
+    /// A circuit breaker keeps its state, its open time, its windows and its epoch; a check its
+    /// state, its streaks and its incidents. What was given before and no longer is goes back to
+    /// what the code declares. With a [`config_file`](AvailabilityMonitorBuilder::config_file) the
+    /// signal SIGHUP does the same.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = std::env::temp_dir().join(format!("avail-reload-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("avail.toml");
+    /// # std::fs::write(&path, "")?;
+    /// # use avail_core::{AvailabilityMonitor, CircuitBreakerRegistry};
+    /// let registry = CircuitBreakerRegistry::new();
+    /// let storage = registry.get_or_create("storage");
+    /// let builder = AvailabilityMonitor::builder().config_file(&path).breakers(registry);
+    /// let monitor = builder.start().await?;
+    ///
+    /// std::fs::write(&path, "[breaker.storage]\nfailure_threshold = 10\n")?;
+    /// let reload = monitor.reload().await?;
+    /// assert_eq!(
+    ///     reload.changed[0].to_string(),
+    ///     "circuit breaker `storage`: failure_threshold 5 to 10",
+    /// );
+    /// assert_eq!(storage.config().failure_threshold, Some(10));
+    /// # monitor.stop().await;
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](AvailabilityMonitorBuilder::start) for settings that can't work; it is logged
+    /// too, shown by [`settings`](Self::settings), and an [`Event`]. [`MonitorError::Stopped`] where
+    /// the monitor has stopped.
+    pub async fn reload(&self) -> Result<Reload, MonitorError> {
+        self.inner.reload().await
+    }
+
+    /// How the settings from outside are doing: when they were read, how the last reload ended, and
+    /// what looks like a mistake.
+    pub fn settings(&self) -> SettingsStatus {
+        self.inner.settings.status()
     }
 
     /// Takes a component's check away, also one that is run by hand; its past stays in the history.

@@ -3,6 +3,7 @@
 mod dependencies;
 mod events;
 mod maintenance;
+mod reload;
 mod scheduler;
 mod survives;
 

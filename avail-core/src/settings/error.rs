@@ -90,6 +90,10 @@ impl SettingsError {
         if problems.is_empty() { Ok(()) } else { Err(SettingsError { problems }) }
     }
 
+    pub(crate) fn of(problem: SettingProblem) -> Self {
+        SettingsError { problems: vec![problem] }
+    }
+
     /// Each of them; there is at least one.
     pub fn problems(&self) -> &[SettingProblem] {
         &self.problems

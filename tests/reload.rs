@@ -112,7 +112,8 @@ mod unix {
         }
 
         fn hang_up(&self) -> Result<()> {
-            let status = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status()?;
+            let status =
+                Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status()?;
             if status.success() { Ok(()) } else { Err("the signal was not sent".into()) }
         }
     }

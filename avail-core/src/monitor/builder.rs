@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::inner::{Inner, Terms};
-use super::settings::{Plan, Settings, Sources, change_of, log_settings};
+use super::reload::{change_of, log_settings};
+use super::settings::{Plan, Settings, Sources};
 use super::{AvailabilityMonitor, HISTORY};
 use crate::availability::Moment;
 use crate::availability::ledger::{CheckTerms, Ledger};
@@ -42,8 +43,8 @@ pub struct AvailabilityMonitorBuilder {
     excluded: Vec<String>,
     discover: bool,
     breakers: Option<CircuitBreakerRegistry>,
-    sources: Sources,
-    reload_on_sighup: bool,
+    pub(super) sources: Sources,
+    pub(super) reload_on_sighup: bool,
     startup_grace: Duration,
     prolonged_after: Duration,
     prolonged_is_fatal: bool,
@@ -150,54 +151,6 @@ impl AvailabilityMonitorBuilder {
     /// Watches the circuit breakers of this registry. Default: the global one.
     pub fn breakers(mut self, registry: CircuitBreakerRegistry) -> Self {
         self.breakers = Some(registry);
-        self
-    }
-
-    /// Takes settings of circuit breakers and health checks from this TOML file, which has to be
-    /// there. They are laid over what the code declares, and the environment's over them, which needs
-    /// no file: `AVAIL_BREAKER_STORAGE__FAILURE_THRESHOLD=10`.
-    ///
-    /// ```toml
-    /// [defaults.check]      # for all checks
-    /// interval = "20s"
-    ///
-    /// [breaker.storage]     # for one circuit breaker, or a family of them
-    /// failure_threshold = 10
-    /// ```
-    ///
-    /// The keys are those of the attributes. The file is read anew by
-    /// [`reload`](AvailabilityMonitor::reload), and on Unix at SIGHUP: see
-    /// [`reload_on_sighup`](Self::reload_on_sighup). Where several monitors watch one registry, the
-    /// file that was read last holds for its breakers. Default: no file.
-    pub fn config_file(mut self, path: impl AsRef<Path>) -> Self {
-        self.sources.file = Some(path.as_ref().into());
-        self
-    }
-
-    /// Whether SIGHUP reads the [`config_file`](Self::config_file) anew, where there is one. The
-    /// signal then no longer ends the process, also not when its terminal is closed or the monitor
-    /// has stopped. It needs a runtime with I/O enabled, and on other systems than Unix there is no
-    /// such signal. Default true.
-    pub fn reload_on_sighup(mut self, reload: bool) -> Self {
-        self.reload_on_sighup = reload;
-        self
-    }
-
-    /// Takes these variables in place of the process's environment for settings: for tests, and for
-    /// programs that keep theirs elsewhere. `AVAIL_BREAKERS` is not among them.
-    ///
-    /// ```
-    /// use avail_core::AvailabilityMonitor;
-    ///
-    /// let builder = AvailabilityMonitor::builder()
-    ///     .environment([("AVAIL_CHECK_STORAGE__INTERVAL", "10s")]);
-    /// ```
-    pub fn environment<N: Into<String>, V: Into<String>>(
-        mut self,
-        variables: impl IntoIterator<Item = (N, V)>,
-    ) -> Self {
-        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-        self.sources.environment = Some(variables.collect());
         self
     }
 

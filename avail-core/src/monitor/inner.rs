@@ -1,5 +1,7 @@
 //! What every handle, task and listener of a monitor shares.
 
+mod tasks;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -392,42 +394,6 @@ impl Inner {
             slots.insert(name.clone(), Arc::downgrade(&slot));
             slot
         })
-    }
-
-    /// The checks that run, each with what is made of it.
-    pub(super) fn tuned(&self) -> Vec<Tuned> {
-        let mut all: Vec<_> = lock(&self.tasks).values().map(|task| task.tuned.clone()).collect();
-        all.sort_by(|a, b| a.check.name.cmp(&b.check.name));
-        all
-    }
-
-    /// What is made of a check that runs, and where it takes orders.
-    pub(super) fn task(&self, name: &str) -> Option<(Tuned, Arc<Orders>)> {
-        lock(&self.tasks).get(name).map(|task| (task.tuned.clone(), task.orders.clone()))
-    }
-
-    /// Lets the task that takes those orders go on by another schedule. Gives whether it is there.
-    pub(super) fn replace_task(&self, tuned: Tuned, orders: &Arc<Orders>) -> bool {
-        let mut tasks = lock(&self.tasks);
-        let same = |task: &&mut CheckTask| Arc::ptr_eq(&task.orders, orders);
-        let Some(task) = tasks.get_mut(&tuned.check.name).filter(same) else { return false };
-        if task.tuned.schedule != tuned.schedule {
-            orders.reschedule(tuned.schedule);
-        }
-        task.tuned = tuned;
-        true
-    }
-
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
-    }
-
-    /// Reads the settings anew at each SIGHUP, where there is such a signal, until the end.
-    pub(super) fn listen_for_hangups(self: &Arc<Self>) {
-        #[cfg(unix)]
-        {
-            *lock(&self.hangup) = super::hangup::listen(self);
-        }
     }
 
     pub(super) fn unschedule(&self, name: &str) -> bool {

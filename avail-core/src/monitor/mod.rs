@@ -7,7 +7,8 @@
 //! | `recoveries` | breakers that wait for a health check |
 //! | `calls` | calls through breakers since the last look |
 //! | `steady` | a wall clock that never goes back |
-//! | `settings`, `hangup` | settings from outside, and when they are read anew |
+//! | `settings` | settings from outside, and what they are to fit |
+//! | `reload`, `hangup` | how and when they are read anew |
 //! | `status` | what it shows and tells |
 //! | `view` | how that is worked out |
 
@@ -17,6 +18,7 @@ mod calls;
 mod hangup;
 mod inner;
 mod recoveries;
+mod reload;
 mod settings;
 mod status;
 mod steady;
@@ -47,7 +49,6 @@ use crate::health::runner::run_here;
 use crate::health::{HealthCheck, HealthCheckResult, IntoHealth};
 use crate::history::{HistoryStatus, RecoveryReport};
 use crate::registry::CircuitBreakerRegistry;
-use crate::settings::Reload;
 
 /// The built-in component that is degraded while the history can't be written.
 pub(crate) const HISTORY: &str = "history";
@@ -175,53 +176,6 @@ impl AvailabilityMonitor {
             self.inner.retune(&name);
         }
         Ok(())
-    }
-
-    /// Reads the configuration file and the environment anew, and goes on by what they say: all of
-    /// it, or where anything is wrong with it, nothing.
-    ///
-    /// A circuit breaker keeps its state, its open time, its windows and its epoch; a check its
-    /// state, its streaks and its incidents. What was given before and no longer is goes back to
-    /// what the code declares. With a [`config_file`](AvailabilityMonitorBuilder::config_file) the
-    /// signal SIGHUP does the same.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let folder = std::env::temp_dir().join(format!("avail-reload-{}", std::process::id()));
-    /// # std::fs::create_dir_all(&folder)?;
-    /// # let path = folder.join("avail.toml");
-    /// # std::fs::write(&path, "")?;
-    /// # use avail_core::{AvailabilityMonitor, CircuitBreakerRegistry};
-    /// let registry = CircuitBreakerRegistry::new();
-    /// let storage = registry.get_or_create("storage");
-    /// let builder = AvailabilityMonitor::builder().config_file(&path).breakers(registry);
-    /// let monitor = builder.start().await?;
-    ///
-    /// std::fs::write(&path, "[breaker.storage]\nfailure_threshold = 10\n")?;
-    /// let reload = monitor.reload().await?;
-    /// assert_eq!(
-    ///     reload.changed[0].to_string(),
-    ///     "circuit breaker `storage`: failure_threshold 5 to 10",
-    /// );
-    /// assert_eq!(storage.config().failure_threshold, Some(10));
-    /// # monitor.stop().await;
-    /// # std::fs::remove_dir_all(&folder)?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`start`](AvailabilityMonitorBuilder::start) for settings that can't work; it is logged
-    /// too, shown by [`settings`](Self::settings), and an [`Event`]. [`MonitorError::Stopped`] where
-    /// the monitor has stopped.
-    pub async fn reload(&self) -> Result<Reload, MonitorError> {
-        self.inner.reload().await
-    }
-
-    /// How the settings from outside are doing: when they were read, how the last reload ended, and
-    /// what looks like a mistake.
-    pub fn settings(&self) -> SettingsStatus {
-        self.inner.settings.status()
     }
 
     /// Takes a component's check away, also one that is run by hand; its past stays in the history.

@@ -1,5 +1,4 @@
-//! Settings from outside: read at the start, and anew whenever that is asked for. A reload is read and
-//! validated as a whole before anything is changed.
+//! Settings from outside: where they come from, and whether they fit what is there.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,16 +8,64 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::builder;
-use super::inner::{Inner, lock};
-use super::status::Event;
+use super::AvailabilityMonitorBuilder;
+use super::inner::lock;
 use crate::error::MonitorError;
 use crate::health::HealthCheck;
 use crate::registry::CircuitBreakerRegistry;
 use crate::settings::{
-    ComponentChange, Configurable, Overlay, Reload, SettingProblem, SettingsError, SettingsWarning,
-    Tuned, Unfit, differences,
+    ComponentChange, Overlay, Reload, SettingProblem, SettingsError, SettingsWarning, Tuned, Unfit,
 };
+
+impl AvailabilityMonitorBuilder {
+    /// Takes settings of circuit breakers and health checks from this TOML file, which has to be
+    /// there. They are laid over what the code declares, and the environment's over them, which needs
+    /// no file: `AVAIL_BREAKER_STORAGE__FAILURE_THRESHOLD=10`.
+    ///
+    /// ```toml
+    /// [defaults.check]      # for all checks
+    /// interval = "20s"
+    ///
+    /// [breaker.storage]     # for one circuit breaker, or a family of them
+    /// failure_threshold = 10
+    /// ```
+    ///
+    /// The keys are those of the attributes. The file is read anew by
+    /// [`reload`](AvailabilityMonitor::reload), and on Unix at SIGHUP: see
+    /// [`reload_on_sighup`](Self::reload_on_sighup). Where several monitors watch one registry, the
+    /// file that was read last holds for its breakers. Default: no file.
+    pub fn config_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.sources.file = Some(path.as_ref().into());
+        self
+    }
+
+    /// Whether SIGHUP reads the [`config_file`](Self::config_file) anew, where there is one. The
+    /// signal then no longer ends the process, also not when its terminal is closed or the monitor
+    /// has stopped. It needs a runtime with I/O enabled, and on other systems than Unix there is no
+    /// such signal. Default true.
+    pub fn reload_on_sighup(mut self, reload: bool) -> Self {
+        self.reload_on_sighup = reload;
+        self
+    }
+
+    /// Takes these variables in place of the process's environment for settings: for tests, and for
+    /// programs that keep theirs elsewhere. `AVAIL_BREAKERS` is not among them.
+    ///
+    /// ```
+    /// use avail_core::AvailabilityMonitor;
+    ///
+    /// let builder = AvailabilityMonitor::builder()
+    ///     .environment([("AVAIL_CHECK_STORAGE__INTERVAL", "10s")]);
+    /// ```
+    pub fn environment<N: Into<String>, V: Into<String>>(
+        mut self,
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        self.sources.environment = Some(variables.collect());
+        self
+    }
+}
 
 /// Where settings come from.
 #[derive(Clone, Debug, Default)]
@@ -104,7 +151,7 @@ impl Plan {
 
     /// From here on it holds for the breakers. Gives what that changes.
     pub(super) fn lay(&self, registry: &CircuitBreakerRegistry) -> Vec<ComponentChange> {
-        if self.lays { registry.lay(self.overlay.clone()) } else { Vec::new() }
+        if self.lays { registry.lay(&self.overlay) } else { Vec::new() }
     }
 }
 
@@ -112,12 +159,6 @@ impl<E: std::fmt::Display> From<Unfit<E>> for SettingProblem {
     fn from(Unfit { sources, error }: Unfit<E>) -> Self {
         SettingProblem { sources, problem: error.to_string() }
     }
-}
-
-/// How a check differs from what the code declares.
-pub(super) fn change_of(name: &Arc<str>, from: &HealthCheck, to: &HealthCheck) -> ComponentChange {
-    let settings = differences(from, to);
-    ComponentChange { kind: Configurable::HealthCheck, name: name.clone(), settings }
 }
 
 /// How the settings from outside are doing.
@@ -152,9 +193,9 @@ const UNFIT: usize = 64;
 /// What a monitor keeps of them.
 #[derive(Debug)]
 pub(super) struct Settings {
-    sources: Sources,
+    pub(super) sources: Sources,
     /// One reload at a time.
-    reloading: tokio::sync::Mutex<()>,
+    pub(super) reloading: tokio::sync::Mutex<()>,
     overlay: Mutex<Arc<Overlay>>,
     status: Mutex<SettingsStatus>,
 }
@@ -184,7 +225,11 @@ impl Settings {
         lock(&self.overlay).clone()
     }
 
-    fn note(&self, reload: &Result<Reload, MonitorError>, at: DateTime<Utc>) {
+    pub(super) fn set_overlay(&self, overlay: Arc<Overlay>) {
+        *lock(&self.overlay) = overlay;
+    }
+
+    pub(super) fn note(&self, reload: &Result<Reload, MonitorError>, at: DateTime<Utc>) {
         let mut status = lock(&self.status);
         let error = reload.as_ref().err().map(ToString::to_string);
         status.last_reload = Some(LastReload { at, error });
@@ -194,108 +239,14 @@ impl Settings {
             status.unfit.clear();
         }
     }
-}
 
-impl Inner {
-    /// Reads the settings anew; see [`AvailabilityMonitor::reload`](super::AvailabilityMonitor).
-    pub(super) async fn reload(&self) -> Result<Reload, MonitorError> {
-        let _alone = self.settings.reloading.lock().await;
-        let reload = self.try_reload().await;
-        self.settings.note(&reload, self.moment().0);
-        match &reload {
-            Ok(reload) => {
-                log_settings(&reload.changed, &reload.warnings);
-                tracing::info!(changed = reload.changed.len(), "the settings were read anew");
-                self.announce(Event::Reloaded(reload.clone()));
-            }
-            Err(error) => {
-                tracing::error!(%error, "the settings stay as they were");
-                self.announce(Event::ReloadRefused { error: error.to_string() });
-            }
+    /// Gives whether it is new.
+    pub(super) fn note_unfit(&self, problem: &SettingProblem) -> bool {
+        let mut status = lock(&self.status);
+        let new = status.unfit.len() < UNFIT && !status.unfit.contains(problem);
+        if new {
+            status.unfit.push(problem.clone());
         }
-        reload
-    }
-
-    async fn try_reload(&self) -> Result<Reload, MonitorError> {
-        if !self.is_running() {
-            return Err(MonitorError::Stopped);
-        }
-        let overlay = self.settings.sources.read(self.runtime()).await?;
-        let before = self.tuned();
-        let declared = before.iter().map(|tuned| tuned.declared.clone()).collect();
-        let plan = Plan::new(overlay, declared, &self.registry, self.terms.check_interval)?;
-        self.may_depend(&before, &plan.checks)?;
-        // Nothing can fail from here on. First the overlay: what is made meanwhile gets it.
-        *lock(&self.settings.overlay) = plan.overlay.clone();
-        let mut changed = plan.lay(&self.registry);
-        changed.extend(plan.checks.iter().filter_map(|tuned| self.retune(tuned.declared.name())));
-        self.with_ledger(|ledger, now| self.join_breakers(ledger, now));
-        Ok(Reload { changed, warnings: plan.warnings })
-    }
-
-    /// Refuses checks that would depend on what is not there, or on each other. What stays as it is
-    /// may depend on what has left since.
-    fn may_depend(&self, before: &[Tuned], after: &[Tuned]) -> Result<(), MonitorError> {
-        let pairs = before.iter().zip(after);
-        let other =
-            pairs.filter(|(before, after)| before.check.depends_on != after.check.depends_on);
-        let joining =
-            other.map(|(_, after)| (after.check.name.clone(), after.check.depends_on.clone()));
-        let joining = joining.collect();
-        self.with_ledger(|ledger, now| {
-            self.join_breakers(ledger, now);
-            ledger.can_be_waited_for(&joining)
-        })
-    }
-
-    /// What becomes of a check by the settings that hold now.
-    pub(super) fn tune(&self, declared: HealthCheck) -> Result<Tuned, MonitorError> {
-        let tuned = self.settings.overlay().tune(declared, self.terms.check_interval);
-        tuned.map_err(|unfit| match unfit.sources.is_empty() {
-            true => unfit.error.into(),
-            false => SettingsError::of(unfit.into()).into(),
-        })
-    }
-
-    /// Lets a running check go on by the settings that hold now. Gives what that changes.
-    pub(super) fn retune(&self, name: &str) -> Option<ComponentChange> {
-        let (before, orders) = self.task(name)?;
-        // It fits: all were looked at before the settings were taken.
-        let tuned = self.tune(before.declared).ok()?;
-        let change = change_of(&tuned.check.name, &before.check, &tuned.check);
-        if change.settings.is_empty() {
-            return None;
-        }
-        let Tuned { check, schedule, .. } = tuned.clone();
-        if !self.replace_task(tuned, &orders) {
-            return None; // it was taken away, or is another one by now
-        }
-        self.with_ledger(|ledger, now| {
-            ledger.retune(&check.name, builder::terms(&check, schedule), now);
-            ledger.promise(&check.name, check.objective(self.terms.target));
-        });
-        Some(change)
-    }
-
-    /// Breakers that were made without the settings from outside are made known.
-    pub(super) fn report_unfit(&self) {
-        for problem in self.registry.take_unfit() {
-            let mut status = lock(&self.settings.status);
-            if status.unfit.len() < UNFIT && !status.unfit.contains(&problem) {
-                status.unfit.push(problem.clone());
-                drop(status);
-                tracing::error!(%problem, "a circuit breaker was made as the code declares it");
-            }
-        }
-    }
-}
-
-/// A line for each component, and for each name that nothing has.
-pub(super) fn log_settings(changed: &[ComponentChange], warnings: &[SettingsWarning]) {
-    for change in changed {
-        tracing::info!(%change, "settings from outside");
-    }
-    for warning in warnings {
-        tracing::warn!(%warning, "settings for what is not there");
+        new
     }
 }

@@ -29,7 +29,9 @@ pub enum SettingSource {
 impl SettingSource {
     /// The place of a byte of the file's text.
     pub(super) fn in_file(path: &Arc<Path>, text: &str, offset: usize) -> Self {
-        let before = &text[..text.floor_char_boundary(offset)];
+        // Not in the middle of a character.
+        let offset = (0..=offset).rev().find(|offset| text.is_char_boundary(*offset));
+        let before = &text[..offset.unwrap_or_default()];
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         SettingSource::File { path: path.clone(), line, column }

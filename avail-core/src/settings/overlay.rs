@@ -85,7 +85,6 @@ impl<C: Configured> Layers<C> {
             let Some(source) = given.first().map(|given| &given.source) else { continue };
             match by_variable.get(variable).map(Vec::as_slice) {
                 None => warn(source, variable, nearest(variable, by_variable.keys())),
-                Some([_]) => {}
                 Some([first, second, ..]) => problems.push(SettingProblem::at(
                     source.clone(),
                     format!(
@@ -94,7 +93,7 @@ impl<C: Configured> Layers<C> {
                         C::NOUN
                     ),
                 )),
-                Some([]) => {}
+                Some(_) => {}
             }
         }
         warnings.sort_by(|a, b| a.source.cmp(&b.source));

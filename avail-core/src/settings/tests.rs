@@ -22,7 +22,11 @@ fn read(file: &str, variables: &[(&str, &str)]) -> Result<Overlay, SettingsError
     Overlay::read(Some((&path, file)), variables)
 }
 
-fn member<'a>(name: &'a str, component: &'a str, declared: &'a CircuitBreakerConfig) -> Subject<'a> {
+fn member<'a>(
+    name: &'a str,
+    component: &'a str,
+    declared: &'a CircuitBreakerConfig,
+) -> Subject<'a> {
     Subject { name, component, declared, may_be_cut_off: true }
 }
 
@@ -210,14 +214,8 @@ fn a_mistake_in_the_file_is_named_with_its_place_and_what_is_allowed() {
             "[breaker.app.fetch]\ntimeout = 1",
             "avail.toml:1:14: `fetch` is a table: a name with dots in it has to be quoted",
         ),
-        (
-            "[breakers.storage]",
-            "avail.toml:1:2: there is no `breakers`: did you mean `breaker`?",
-        ),
-        (
-            "[history]",
-            "avail.toml:1:2: there is no `history`, but `defaults`, `breaker`, `check`",
-        ),
+        ("[breakers.storage]", "avail.toml:1:2: there is no `breakers`: did you mean `breaker`?"),
+        ("[history]", "avail.toml:1:2: there is no `history`, but `defaults`, `breaker`, `check`"),
         (
             "[defaults.checks]",
             "avail.toml:1:11: there is no `defaults.checks`: did you mean `defaults.check`?",
@@ -232,10 +230,7 @@ fn a_mistake_in_the_file_is_named_with_its_place_and_what_is_allowed() {
             "[defaults]\ncheck = 1",
             "avail.toml:2:9: expected a table, as `[defaults.check]`, got `1`",
         ),
-        (
-            "[breaker.storage]\ntimeout = 1\n\ntimeout = 2",
-            "avail.toml:4:1: duplicate key",
-        ),
+        ("[breaker.storage]\ntimeout = 1\n\ntimeout = 2", "avail.toml:4:1: duplicate key"),
     ];
     for (file, message) in cases {
         let error = read(file, &[]).expect_err(message);
@@ -303,7 +298,8 @@ fn every_mistake_is_named_at_once() {
     let file = "[breaker.a]\ntimeout = 0\nwindow = 0\n[checks.b]\n";
     let error = read(file, &[("AVAIL_BREAKER_A__JITTER", "1")]).expect_err("four mistakes");
     let places: Vec<_> = error.problems().iter().map(|one| one.sources[0].to_string()).collect();
-    let expected = ["avail.toml:2:11", "avail.toml:3:10", "avail.toml:4:2", "AVAIL_BREAKER_A__JITTER"];
+    let expected =
+        ["avail.toml:2:11", "avail.toml:3:10", "avail.toml:4:2", "AVAIL_BREAKER_A__JITTER"];
     assert_eq!(places, expected);
     assert_eq!(error.to_string().lines().count(), 4);
 }
@@ -358,7 +354,8 @@ fn a_function_that_has_no_answer_for_being_cut_off_is_not() {
 
 #[test]
 fn a_family_s_name_holds_for_its_members_and_a_member_s_own_is_stronger() {
-    let file = "[breaker.tenants]\ntimeout = 1\nmin_calls = 3\n[breaker.\"tenants[acme]\"]\ntimeout = 2\n";
+    let file =
+        "[breaker.tenants]\ntimeout = 1\nmin_calls = 3\n[breaker.\"tenants[acme]\"]\ntimeout = 2\n";
     let overlay = read(file, &[("AVAIL_BREAKER_TENANTS__TIMEOUT", "5")]).expect("valid");
     let timeout = |name: &str| {
         let config = overlay.breaker(member(name, "tenants", &CircuitBreakerConfig::default()));
@@ -371,7 +368,8 @@ fn a_family_s_name_holds_for_its_members_and_a_member_s_own_is_stronger() {
 #[test]
 fn a_name_that_nothing_has_is_warned_of_with_a_suggestion() {
     let file = "[breaker.storagee]\ntimeout = 1\n[check.\"app::db\"]\n[breaker.kafka]\n";
-    let variables = [("AVAIL_BREAKER_STORAG__TIMEOUT", "1"), ("AVAIL_BREAKER_STORAGE__JITTER", "0")];
+    let variables =
+        [("AVAIL_BREAKER_STORAG__TIMEOUT", "1"), ("AVAIL_BREAKER_STORAGE__JITTER", "0")];
     let overlay = read(file, &variables).expect("valid");
     let known = BTreeSet::from(["storage".into(), "app::db".into()]);
     let (warnings, problems) = overlay.breakers.look_at_names(&known);

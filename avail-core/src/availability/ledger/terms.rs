@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fact::{CheckTerms, IncidentStep};
 use super::Ledger;
+use super::fact::{CheckTerms, IncidentStep};
 use crate::availability::component::Component;
 use crate::availability::incident::Severity;
 use crate::availability::moment::{Moment, Span};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::{CircuitBreaker, OverrideOptions, Override, RateWindow, SettingsError};
+use crate::{CircuitBreaker, Override, OverrideOptions, RateWindow, Reload, SettingsError};
 
 /// A configuration file of a test's own.
 pub(super) struct File {
@@ -166,9 +166,8 @@ async fn a_reload_while_a_breaker_is_open_keeps_its_open_time_its_window_and_its
     let file = File::new("");
     let config = CircuitBreakerConfig::builder().failure_rate(0.5).window(100).min_calls(4);
     let config = config.failure_threshold(100).build().expect("valid");
-    let [open, closed] = ["open", "closed"].map(|name| {
-        global().get_or_create_with(name, config.clone()).expect("it is new")
-    });
+    let [open, closed] = ["open", "closed"]
+        .map(|name| global().get_or_create_with(name, config.clone()).expect("it is new"));
     let monitor = file.builder().start().await.expect("starts");
     open.trip();
     for _ in 0..3 {
@@ -181,9 +180,8 @@ async fn a_reload_while_a_breaker_is_open_keeps_its_open_time_its_window_and_its
 
     file.write("[defaults.breaker]\ntimeout = 5\nfailure_rate = 0.9\n");
     let reload = monitor.reload().await.expect("valid");
-    let expected = ["closed", "open"].map(|name| {
-        format!("circuit breaker `{name}`: timeout 1m to 5s, failure_rate 0.5 to 0.9")
-    });
+    let expected = ["closed", "open"]
+        .map(|name| format!("circuit breaker `{name}`: timeout 1m to 5s, failure_rate 0.5 to 0.9"));
     assert_eq!(changes(&reload), expected);
     let after = open.metrics();
     assert_eq!(after.retry_after_seconds, Some(40.0));
@@ -253,9 +251,18 @@ async fn a_bad_reload_changes_nothing_and_says_why() {
     pass(seconds(3)).await;
     let cases = [
         ("[breaker.storage\n", "1:17: "),
-        ("[breaker.storage]\nmin_calls = 7\n[check.db]\ninterval = \"never\"\n", "4:12: `interval`: "),
-        ("[breaker.storage]\nmin_calls = 7\n[check.db]\ntimeout = 60\n", "4:11: health check `db`: "),
-        ("[check.db]\ninterval = 7\n[breaker.storage]\nmax_timeout = 1\n", "4:15: circuit breaker "),
+        (
+            "[breaker.storage]\nmin_calls = 7\n[check.db]\ninterval = \"never\"\n",
+            "4:12: `interval`: ",
+        ),
+        (
+            "[breaker.storage]\nmin_calls = 7\n[check.db]\ntimeout = 60\n",
+            "4:11: health check `db`: ",
+        ),
+        (
+            "[check.db]\ninterval = 7\n[breaker.storage]\nmax_timeout = 1\n",
+            "4:15: circuit breaker ",
+        ),
     ];
     for (text, place) in cases {
         file.write(text);

@@ -223,7 +223,10 @@ impl CircuitBreakerRegistry {
         // Under the guard of the breaker's name: an overlay that comes meanwhile finds it listed.
         let effective = self.overlaid(&name, &component, &config);
         let declared = (effective != config).then(|| config.bounded().shared());
-        self.inner.components.entry(component.clone()).or_insert(effective.critical);
+        // A member that is critical by settings of its own makes its family so.
+        let of_component = self.inner.components.entry(component.clone());
+        let critical = effective.critical;
+        of_component.and_modify(|known| *known |= critical).or_insert(critical);
         let breaker = CircuitBreaker::make(
             name,
             component,

@@ -15,8 +15,6 @@ use super::permit::{Guard, Outcome};
 pub trait Finish<T> {
     /// What the caller gets.
     type Output;
-    /// Whether there is an answer for a call that is cut off; without one it is not.
-    const CAN_BE_CUT_OFF: bool = true;
     /// The call has ended.
     fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> Self::Output;
     /// The call was not let through, or was cut off.
@@ -71,8 +69,6 @@ pub struct Judged<C>(pub(super) Option<C>);
 
 impl<T, C: FnOnce(&T) -> End> Finish<T> for Judged<C> {
     type Output = T;
-    // The limit may come from outside, later than the code.
-    const CAN_BE_CUT_OFF: bool = false;
 
     #[inline]
     fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> T {
@@ -81,7 +77,7 @@ impl<T, C: FnOnce(&T) -> End> Finish<T> for Judged<C> {
     }
 
     fn refuse(&mut self, _: CircuitBreakerError) -> T {
-        unreachable!("it is let pass before, and not cut off")
+        unreachable!("a call without a limit is not cut off")
     }
 }
 
@@ -210,7 +206,7 @@ fn wait<T, J: Finish<T>>(
     finish: &mut J,
     context: &mut Context<'_>,
 ) -> Poll<J::Output> {
-    match guard.wait(context, J::CAN_BE_CUT_OFF) {
+    match guard.wait(context) {
         None => Poll::Pending,
         Some(error) => Poll::Ready(finish.refuse(error)),
     }

@@ -247,28 +247,25 @@ impl<'a> Guard<'a> {
         result
     }
 
-    /// Runs a future to its end, and takes its output into account.
+    /// Runs a future to its end, however long that takes, and takes its output into account.
     #[inline]
     pub fn run<F, C>(&mut self, future: F, classify: C) -> Running<'_, 'a, F, Judged<C>>
     where
         F: Future + Unpin,
         C: FnOnce(&F::Output) -> End,
     {
+        self.duties = self.duties.without(Duties::TIMEOUT);
         Running::new(self, future, Judged(Some(classify)))
     }
 
-    /// The call has to wait. Gives the error of one that is cut off, if it may be.
+    /// The call has to wait. Gives the error of one that is cut off.
     #[cold]
     #[inline(never)]
-    pub(super) fn wait(
-        &mut self,
-        context: &mut Context<'_>,
-        may_be_cut_off: bool,
-    ) -> Option<CircuitBreakerError> {
+    pub(super) fn wait(&mut self, context: &mut Context<'_>) -> Option<CircuitBreakerError> {
         if self.started.is_none() {
             self.start();
         }
-        if !may_be_cut_off || !self.duties.has(Duties::TIMEOUT) {
+        if !self.duties.has(Duties::TIMEOUT) {
             return None;
         }
         let limit = self.breaker.config().call_timeout?;

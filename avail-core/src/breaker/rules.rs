@@ -46,6 +46,11 @@ impl Duties {
     }
 
     #[inline]
+    pub(crate) fn without(self, duty: Duties) -> Self {
+        Duties(self.0 & !duty.0)
+    }
+
+    #[inline]
     pub(crate) fn has(self, duty: Duties) -> bool {
         self.0 & duty.0 != 0
     }

@@ -132,6 +132,7 @@ impl Plan {
         problems.extend(ambiguous);
         let (unknown, ambiguous) = overlay.checks.look_at_names(&names);
         warnings.extend(unknown);
+        warnings.extend(overlay.look_at_recovery_checks(&names));
         problems.extend(ambiguous);
         let lays = overlay.has_file || !registry.overlay().has_file;
         if lays && let Err(unfit) = registry.fits(&overlay) {

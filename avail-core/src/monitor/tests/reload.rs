@@ -476,6 +476,10 @@ async fn a_name_that_nothing_has_is_a_warning_and_no_error() {
         file.says("3:8: there is no health check `dbs` so far: did you mean `db`?"),
     ];
     assert_eq!(warnings, expected);
+    file.write("breaker.storage.recovery_check = \"bd\"\ndefaults.breaker.recovery_check = \"db\"");
+    let reload = monitor.reload().await.expect("calls probe as usual");
+    let warnings: Vec<_> = reload.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, [file.says("1:34: there is no health check `bd` so far")]);
     file.write("[breaker.storage]\nmin_calls = 3\n");
     assert_eq!(monitor.reload().await.expect("valid").warnings, []);
     assert_eq!(monitor.settings().warnings, []);
@@ -486,6 +490,21 @@ async fn a_name_that_nothing_has_is_a_warning_and_no_error() {
     drop(monitor);
     let error = both.start().await.expect_err("which of them?").to_string();
     assert!(error.contains("both circuit breaker `app-_db` and `app::db`"), "{error}");
+}
+
+#[test]
+fn without_io_no_signal_is_heard_and_a_reload_by_hand_works() {
+    let _isolated = isolated();
+    let file = File::new("");
+    let storage = global().get_or_create("storage");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(async {
+        let monitor = bare().config_file(file.path()).start().await.expect("starts");
+        file.write("breaker.storage.min_calls = 3");
+        monitor.reload().await.expect("valid");
+        monitor.stop().await;
+    });
+    assert_eq!(storage.config().min_calls, 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,6 +21,9 @@ use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe, Schedu
 /// to the beginning of any streak.
 const TRACK: usize = 64;
 
+/// So many spans are kept in which a component was critical: enough for any streak.
+const FORMER: usize = 16;
+
 /// What a check says of a component.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckSide {
@@ -329,6 +332,8 @@ pub(crate) struct Component {
     /// When it counts for the system, if it is critical: since its first completed run of this
     /// boot.
     pub(crate) member: Option<Span>,
+    /// When it was critical before, and has ceased to be: the latest few of those.
+    former: Vec<Span>,
     pub(crate) shown: HealthStatus,
     pub(crate) shown_since: Moment,
     pub(crate) checks: CheckHistory,
@@ -357,6 +362,7 @@ impl Component {
             breaker: None,
             timeline: Timeline::new(now, ComponentState::Unobserved),
             member: None,
+            former: Vec::new(),
             shown: HealthStatus::Unknown,
             shown_since: now,
             checks: CheckHistory::default(),
@@ -381,6 +387,34 @@ impl Component {
     pub(crate) fn is_critical(&self) -> bool {
         let check = self.check.as_ref().is_some_and(|check| check.critical);
         check || self.breaker.as_ref().is_some_and(|breaker| breaker.critical)
+    }
+
+    /// It counts for the system from now on.
+    pub(crate) fn begin_to_count(&mut self, now: Moment) {
+        self.member = Some(Span::new(now, Moment::MAX));
+    }
+
+    /// It no longer counts for the system; that it did is kept.
+    pub(crate) fn cease_to_count(&mut self) {
+        if let Some(member) = self.member.take() {
+            if self.former.len() == FORMER {
+                self.former.remove(0);
+            }
+            self.former.push(member);
+        }
+    }
+
+    /// A process begins.
+    pub(crate) fn forget_membership(&mut self) {
+        self.member = None;
+        self.former.clear();
+    }
+
+    /// Every span in which it counts for the system.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = Span> {
+        let critical = self.is_critical();
+        let counts = move |member: &Span| critical || member.to < Moment::MAX;
+        self.former.iter().copied().chain(self.member.filter(counts))
     }
 
     pub(crate) fn probe(&self) -> Probe {

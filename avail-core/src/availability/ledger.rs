@@ -114,7 +114,7 @@ impl Ledger {
             if from < now {
                 component.timeline.set_from(from, ComponentState::Unobserved);
             }
-            component.member = None;
+            component.forget_membership();
             component.flapping = Flapping::default(); // changes are not recorded
         }
         let state = if clean { ComponentState::Unobserved } else { ComponentState::Down };
@@ -319,18 +319,19 @@ impl Ledger {
         for (at, state) in component.rebuild(&self.announced.of_system, at, now) {
             self.facts.push(Fact::State { component: Some(name.clone()), at, state });
         }
-        let counts = component.is_critical() && component.member.is_some();
-        if counts {
+        if component.is_critical() && component.member.is_some() {
             self.critical.update(component);
+            return true;
         }
-        counts
+        component.memberships().any(|span| at < span.to)
     }
 
     fn rebuild_system(&mut self, at: Moment, now: Moment) {
         let at = at.max(self.boot);
         let matter = self.critical.matters_since(at).into_iter();
         let matter = matter.filter_map(|name| self.components.get(name));
-        let parts = matter.filter_map(|component| Some((&component.timeline, component.member?)));
+        let parts = matter
+            .flat_map(|component| component.memberships().map(|span| (&component.timeline, span)));
         // Where nothing else is said the process's own time shows: it is up.
         let process = (&self.process, Span::new(self.boot, Moment::MAX));
         let parts: Vec<_> = parts.chain([process]).collect();

@@ -8,7 +8,7 @@ use super::Ledger;
 use super::fact::{CheckTerms, IncidentStep};
 use crate::availability::component::Component;
 use crate::availability::incident::Severity;
-use crate::availability::moment::{Moment, Span};
+use crate::availability::moment::Moment;
 use crate::breaker::CircuitState;
 
 /// A breaker's name, its state, and for how long it is open yet, if that is known.
@@ -98,12 +98,13 @@ impl Ledger {
             }
             // While it still says that it was critical.
             self.critical.update(component);
+            component.cease_to_count();
         }
         change(component);
-        if critical && !was {
-            // A check counts from its first completed run on.
-            let seen = component.check.as_ref().is_none_or(|check| check.last_completed.is_some());
-            component.member = seen.then_some(Span::new(now, Moment::MAX));
+        // A check counts from its first completed run on.
+        let seen = component.check.as_ref().is_none_or(|check| check.last_completed.is_some());
+        if critical && !was && seen {
+            component.begin_to_count(now);
         }
         self.rebuild(name, now, now);
         if was != critical {

@@ -68,24 +68,40 @@ fn who_depends_on_whom_is_up_to_date() {
 }
 
 proptest! {
-    /// A component that is looked at each second, and is critical in some of them.
+    /// Two components that are looked at each second, and are critical in some of them: also where
+    /// what they were is decided only later, when that may have changed.
     #[test]
     fn what_is_down_counts_for_the_system_while_it_is_critical(
-        seconds_of in proptest::collection::vec((any::<bool>(), any::<bool>()), 1..60),
+        each in proptest::collection::vec(proptest::array::uniform2(any::<(bool, bool)>()), 1..60),
+        thresholds in proptest::array::uniform2(1_u32..4),
     ) {
-        let mut ledger = with_db(1, 1);
-        let (mut of_it, mut of_system) = (0, 0);
-        for (second, (critical, down)) in seconds_of.iter().enumerate() {
-            ledger.retune(&DB.into(), terms(*critical, schedule(1, 1)), at(second as f64));
-            let status = if *down { HealthStatus::Unhealthy } else { HealthStatus::Healthy };
-            run(&mut ledger, DB, second as f64, status);
-            of_it += u32::from(*down);
-            of_system += u32::from(*down && *critical);
+        let mut ledger = with_db(thresholds[0], 1);
+        ledger.join_check(&"api".into(), terms(true, schedule(thresholds[1], 1)), at(0.0));
+        for (second, both) in each.iter().enumerate() {
+            for ((name, threshold), (critical, fails)) in [DB, "api"].iter().zip(thresholds).zip(both) {
+                let terms = terms(*critical, schedule(threshold, 1));
+                ledger.retune(&(*name).into(), terms, at(second as f64));
+                let status = if *fails { HealthStatus::Unhealthy } else { HealthStatus::Healthy };
+                run(&mut ledger, name, second as f64, status);
+            }
         }
-        let end = seconds_of.len() as f64;
+        let end = each.len() as f64;
         ledger.advance(at(end));
-        prop_assert_eq!(all_time(&ledger, DB, end).downtime_seconds, f64::from(of_it));
-        prop_assert_eq!(system(&ledger, end).downtime_seconds, f64::from(of_system));
+        let (mut of_system, mut of_each) = (vec![false; each.len()], [0; 2]);
+        for one in 0..2 {
+            // So many failures in a row are down time, from the first of them on.
+            let numbered: Vec<_> = each.iter().map(|both| both[one]).enumerate().collect();
+            let streaks = numbered.chunk_by(|(_, (_, fails)), (_, (_, next))| fails == next);
+            let long = |streak: &&[(usize, (bool, bool))]| streak.len() >= thresholds[one] as usize;
+            for (second, (critical, _)) in streaks.filter(|s| s[0].1.1).filter(long).flatten() {
+                of_each[one] += 1;
+                of_system[*second] |= critical;
+            }
+        }
+        let of_system = of_system.iter().filter(|down| **down).count();
+        prop_assert_eq!(all_time(&ledger, DB, end).downtime_seconds, f64::from(of_each[0]));
+        prop_assert_eq!(all_time(&ledger, "api", end).downtime_seconds, f64::from(of_each[1]));
+        prop_assert_eq!(system(&ledger, end).downtime_seconds, of_system as f64);
     }
 
     #[test]

@@ -25,7 +25,9 @@ use crate::site::{self, BreakerSite, Origin};
 /// Circuit breakers by name.
 ///
 /// It is a handle: clones are the same registry. [`global`](Self::global) is the one that annotated
-/// functions, the monitor and the endpoints share.
+/// functions, the monitor and the endpoints share. Settings that a monitor takes from outside
+/// ([`config_file`](crate::AvailabilityMonitorBuilder::config_file)) are laid over those that its
+/// breakers are made with, also later.
 ///
 /// ```
 /// use avail_core::CircuitBreakerRegistry;

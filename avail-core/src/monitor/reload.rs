@@ -10,7 +10,8 @@ use super::{AvailabilityMonitor, builder};
 use crate::error::MonitorError;
 use crate::health::HealthCheck;
 use crate::settings::{
-    ComponentChange, Configurable, Reload, SettingsError, SettingsWarning, Tuned, differences,
+    ComponentChange, Configurable, Overlay, Reload, SettingsError, SettingsWarning, Tuned,
+    differences,
 };
 
 impl AvailabilityMonitor {
@@ -125,18 +126,27 @@ impl Inner {
 
     /// Lets a running check go on by the settings that hold now. Gives what that changes.
     pub(super) fn retune(&self, name: &str) -> Option<ComponentChange> {
+        loop {
+            let overlay = self.settings.overlay();
+            let change = self.retune_by(&overlay, name);
+            // Others may have come meanwhile, and been overtaken.
+            if Arc::ptr_eq(&overlay, &self.settings.overlay()) {
+                return change;
+            }
+        }
+    }
+
+    fn retune_by(&self, overlay: &Overlay, name: &str) -> Option<ComponentChange> {
         let (before, orders) = self.task(name)?;
         // It fits: all were looked at before the settings were taken.
-        let tuned = self.tune(before.declared).ok()?;
+        let tuned = overlay.tune(before.declared, self.terms.check_interval).ok()?;
         let change = change_of(&tuned.check.name, &before.check, &tuned.check);
-        if change.settings.is_empty() {
-            return None;
-        }
-        let Tuned { check, schedule, .. } = tuned.clone();
-        if !self.replace_task(tuned, &orders) {
-            return None; // it was taken away, or is another one by now
+        if change.settings.is_empty() || !self.replace_task(tuned, &orders) {
+            return None; // or it was taken away, or is another one by now
         }
         self.with_ledger(|ledger, now| {
+            // What it is by now, so that the last word is the same here and there.
+            let Some((Tuned { check, schedule, .. }, _)) = self.task(name) else { return };
             ledger.retune(&check.name, builder::terms(&check, schedule), now);
             ledger.promise(&check.name, check.objective(self.terms.target));
         });

@@ -31,7 +31,7 @@ impl AvailabilityMonitorBuilder {
     /// ```
     ///
     /// The keys are those of the attributes. The file is read anew by
-    /// [`reload`](AvailabilityMonitor::reload), and on Unix at SIGHUP: see
+    /// [`reload`](crate::AvailabilityMonitor::reload), and on Unix at SIGHUP: see
     /// [`reload_on_sighup`](Self::reload_on_sighup). Where several monitors watch one registry, the
     /// file that was read last holds for its breakers. Default: no file.
     pub fn config_file(mut self, path: impl AsRef<Path>) -> Self {

@@ -517,3 +517,37 @@ async fn a_monitor_without_a_file_leaves_the_breakers_to_the_one_that_has_one() 
     second.reload().await.expect("there is nothing to read");
     assert_eq!(storage.config().min_calls, 3);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_check_that_is_registered_during_a_reload_is_not_passed_over() {
+    let file = File::new("");
+    let registry = CircuitBreakerRegistry::new();
+    let monitor = file.builder().breakers(registry).start().await.expect("starts");
+    let registering: Vec<_> = (0..4)
+        .map(|task| {
+            let monitor = monitor.clone();
+            tokio::spawn(async move {
+                for number in 0..50 {
+                    let check = HealthCheck::new(format!("{task}-{number}"), || async {});
+                    monitor.register(check).expect("it is new");
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for minutes in 1..=20 {
+        file.write(&format!("defaults.check.interval = \"{minutes}m\""));
+        monitor.reload().await.expect("valid");
+    }
+    for task in registering {
+        task.await.expect("it does not panic");
+    }
+    let tuned = monitor.inner.tuned();
+    assert_eq!(tuned.len(), 200);
+    for tuned in tuned {
+        assert_eq!(tuned.schedule.interval, seconds(20 * 60), "{:?}", tuned.check);
+        let (_, orders) = monitor.inner.task(tuned.check.name()).expect("it runs");
+        assert_eq!(orders.schedule(), tuned.schedule);
+    }
+    monitor.stop().await;
+}

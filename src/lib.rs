@@ -80,6 +80,14 @@
 //! `/liveness`, `/metrics` and `/incidents`, on a thread of its own. An application that serves HTTP
 //! already takes `http::service` or, with the feature `axum`, `http::router`.
 //!
+//! ## Change it without a build
+//!
+//! What the code declares is the default. A file
+//! ([`config_file`](AvailabilityMonitorBuilder::config_file)) and the environment
+//! (`AVAIL_BREAKER_STORAGE__FAILURE_THRESHOLD=10`) change it, for all or by name;
+//! [`reload`](AvailabilityMonitor::reload) and SIGHUP do so while the service runs, and keep every
+//! state. `docs/configuration.md` has all of it.
+//!
 //! ## Act on it
 //!
 //! [`AvailabilityMonitor::subscribe`] tells of every incident as it opens and as it is resolved.

@@ -8,6 +8,7 @@ use std::{fmt, io};
 use crate::breaker::ParseModeError;
 use crate::conflict::SiteConflict;
 use crate::health::CheckError;
+use crate::settings::SettingsError;
 use crate::site::Origin;
 
 /// Why a monitor can't start, or can't take a check.
@@ -50,6 +51,21 @@ pub enum MonitorError {
         /// The settings that it was made with, which serve.
         existing: String,
     },
+    /// The configuration file can't be read.
+    #[error(
+        "the configuration file `{}` can't be read: {source}; mend its path or its permissions",
+        path.display()
+    )]
+    #[non_exhaustive]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The configuration file or the environment says what it may not.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// A check can't work as it is declared.
     #[error(transparent)]
     Check(#[from] CheckError),

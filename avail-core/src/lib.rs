@@ -57,7 +57,8 @@ pub use self::health::{
 pub use self::history::{HistoryStatus, RecoveryReport};
 pub use self::monitor::{
     AuditRecord, AvailabilityMonitor, AvailabilityMonitorBuilder, ComponentSnapshot,
-    ComponentStatus, Event, IncidentTotals, ProcessSnapshot, Snapshot, SystemStatus,
+    ComponentStatus, Event, IncidentTotals, LastReload, ProcessSnapshot, SettingsStatus, Snapshot,
+    SystemStatus,
 };
 pub use self::registry::CircuitBreakerRegistry;
 pub use self::settings::{

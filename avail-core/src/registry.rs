@@ -25,7 +25,9 @@ use crate::site::{self, Declaration, Origin};
 /// Circuit breakers by name.
 ///
 /// It is a handle: clones are the same registry. [`global`](Self::global) is the one that annotated
-/// functions, the monitor and the endpoints share.
+/// functions, the monitor and the endpoints share. Settings that a monitor takes from outside
+/// ([`config_file`](crate::AvailabilityMonitorBuilder::config_file)) are laid over those that its
+/// breakers are made with, also later.
 ///
 /// ```
 /// use avail_core::CircuitBreakerRegistry;
@@ -238,7 +240,10 @@ impl CircuitBreakerRegistry {
         // Under the guard of the breaker's name: an overlay that comes meanwhile finds it listed.
         let effective = self.overlaid(&name, &component, &config);
         let declared = (effective != config).then(|| config.bounded().shared());
-        self.inner.components.entry(component.clone()).or_insert(effective.critical);
+        // A member that is critical by settings of its own makes its family so.
+        let of_component = self.inner.components.entry(component.clone());
+        let critical = effective.critical;
+        of_component.and_modify(|known| *known |= critical).or_insert(critical);
         let breaker = CircuitBreaker::make(
             name,
             component,

@@ -207,8 +207,9 @@ impl Sink for Publication<'_> {
         sum: f64,
     ) {
         for (bound, up_to) in buckets.chain([(f64::INFINITY, count)]) {
-            let mut labels = owned(labels);
-            labels.push(metrics::Label::new("le", Number::Float(bound).to_string()));
+            let (mut labels, mut le) = (owned(labels), String::new());
+            Number::Float(bound).write(&mut le);
+            labels.push(metrics::Label::new("le", le));
             self.put("_bucket", labels, Kind::Counter, up_to.into());
         }
         self.put("_sum", owned(labels), Kind::Gauge, sum.into());

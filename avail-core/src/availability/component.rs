@@ -21,6 +21,9 @@ use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe, Schedu
 /// to the beginning of any streak.
 const TRACK: usize = 64;
 
+/// So many spans are kept in which a component was critical: enough for any streak.
+const FORMER: usize = 16;
+
 /// What a check says of a component.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckSide {
@@ -35,6 +38,8 @@ pub(crate) struct CheckSide {
     pub(crate) status: HealthStatus,
     pub(crate) last_started: Option<Moment>,
     pub(crate) last_completed: Option<Moment>,
+    /// Since when the schedule is what it is: nobody was late by it before.
+    scheduled_since: Moment,
     /// Failing since before the startup grace was over: not down yet.
     pub(crate) in_grace: bool,
 }
@@ -55,12 +60,36 @@ impl CheckSide {
             status: HealthStatus::Unknown,
             last_started: None,
             last_completed: None,
+            scheduled_since: now,
             in_grace: false,
         }
     }
 
     pub(crate) fn is_by_hand(&self) -> bool {
         self.schedule.is_none()
+    }
+
+    /// Other terms hold from now on.
+    pub(crate) fn retune(&mut self, terms: CheckTerms, now: Moment) {
+        let CheckTerms { critical, probe, schedule, depends_on, tags } = terms;
+        if let Some(schedule) = schedule {
+            self.hysteresis.set_thresholds(schedule.failure_threshold, schedule.success_threshold);
+        }
+        if schedule != self.schedule {
+            (self.schedule, self.scheduled_since) = (schedule, now);
+        }
+        (self.critical, self.probe, self.depends_on, self.tags) =
+            (critical, probe, depends_on, tags);
+    }
+
+    /// Down, and accountable for it.
+    pub(crate) fn is_down(&self) -> bool {
+        self.hysteresis.is_down() && !self.in_grace
+    }
+
+    /// Since when the next run is awaited.
+    fn awaited_since(&self) -> Option<Moment> {
+        self.last_completed.map(|completed| completed.max(self.scheduled_since))
     }
 
     /// Takes a completed run into account. Gives when it started, what it decides, and from when on
@@ -118,16 +147,16 @@ impl CheckSide {
     /// Whether nobody had looked for so long, when a run began, that it goes on with no streak: also
     /// of one that has decided nothing yet.
     fn was_silent_until(&self, started: Moment) -> bool {
-        let completed = self.last_completed.zip(self.schedule);
-        completed.is_some_and(|(last, schedule)| started >= last.after(schedule.stale_after()))
+        let awaited = self.awaited_since().zip(self.schedule);
+        awaited.is_some_and(|(since, schedule)| started >= since.after(schedule.stale_after()))
     }
 
     /// Since when nobody has looked, if that is too long and not yet shown.
     pub(crate) fn stale_since(&self, now: Moment) -> Option<Moment> {
         let schedule = self.schedule?;
-        let completed = self.last_completed.filter(|_| self.status != HealthStatus::Unknown)?;
-        let due = completed.after(schedule.interval);
-        (now >= completed.after(schedule.stale_after())).then_some(due)
+        let since = self.awaited_since().filter(|_| self.status != HealthStatus::Unknown)?;
+        let due = since.after(schedule.interval);
+        (now >= since.after(schedule.stale_after())).then_some(due)
     }
 }
 
@@ -307,6 +336,8 @@ pub(crate) struct Component {
     /// When it counts for the system, if it is critical: since its first completed run of this
     /// boot.
     pub(crate) member: Option<Span>,
+    /// When it was critical before, and has ceased to be: the latest few of those.
+    former: Vec<Span>,
     pub(crate) shown: HealthStatus,
     pub(crate) shown_since: Moment,
     pub(crate) checks: CheckHistory,
@@ -335,6 +366,7 @@ impl Component {
             breaker: None,
             timeline: Timeline::new(now, ComponentState::Unobserved),
             member: None,
+            former: Vec::new(),
             shown: HealthStatus::Unknown,
             shown_since: now,
             checks: CheckHistory::default(),
@@ -359,6 +391,34 @@ impl Component {
     pub(crate) fn is_critical(&self) -> bool {
         let check = self.check.as_ref().is_some_and(|check| check.critical);
         check || self.breaker.as_ref().is_some_and(|breaker| breaker.critical)
+    }
+
+    /// It counts for the system from now on.
+    pub(crate) fn begin_to_count(&mut self, now: Moment) {
+        self.member = Some(Span::new(now, Moment::MAX));
+    }
+
+    /// It no longer counts for the system; that it did is kept.
+    pub(crate) fn cease_to_count(&mut self) {
+        if let Some(member) = self.member.take() {
+            if self.former.len() == FORMER {
+                self.former.remove(0);
+            }
+            self.former.push(member);
+        }
+    }
+
+    /// A process begins.
+    pub(crate) fn forget_membership(&mut self) {
+        self.member = None;
+        self.former.clear();
+    }
+
+    /// Every span in which it counts for the system.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = Span> {
+        let critical = self.is_critical();
+        let counts = move |member: &Span| critical || member.to < Moment::MAX;
+        self.former.iter().copied().chain(self.member.filter(counts))
     }
 
     pub(crate) fn probe(&self) -> Probe {

@@ -9,6 +9,7 @@
 //! | `parents` | which incident follows from which |
 //! | `critical` | which components the system's timeline has to look at |
 //! | `system` | the incidents of the whole system |
+//! | `terms` | what goes on under other terms |
 //! | `questions` | what the history tells, and what is asked |
 //! | `image` | what outlives the process |
 //! | `again` | what is told again after some of it was lost |
@@ -24,6 +25,7 @@ mod parents;
 mod promises;
 mod questions;
 mod system;
+mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use self::maintenance::Announced;
 pub use self::maintenance::Maintenance;
 use self::parents::Dependents;
 pub(crate) use self::questions::BY_HAND;
+pub(crate) use self::terms::BreakerState;
 use super::checks::CheckCounts;
 use super::component::{BreakerSide, CheckSide, Component};
 use super::flapping::Flapping;
@@ -117,7 +120,7 @@ impl Ledger {
             if from < now {
                 component.timeline.set_from(from, ComponentState::Unobserved);
             }
-            component.member = None;
+            component.forget_membership();
             component.flapping = Flapping::default(); // changes are not recorded
         }
         let state = if clean { ComponentState::Unobserved } else { ComponentState::Down };
@@ -324,18 +327,19 @@ impl Ledger {
         for (at, state) in component.rebuild(&self.announced.of_system, at, now) {
             self.facts.push(Fact::State { component: Some(name.clone()), at, state });
         }
-        let counts = component.is_critical() && component.member.is_some();
-        if counts {
+        if component.is_critical() && component.member.is_some() {
             self.critical.update(component);
+            return true;
         }
-        counts
+        component.memberships().any(|span| at < span.to)
     }
 
     fn rebuild_system(&mut self, at: Moment, now: Moment) {
         let at = at.max(self.boot);
         let matter = self.critical.matters_since(at).into_iter();
         let matter = matter.filter_map(|name| self.components.get(name));
-        let parts = matter.filter_map(|component| Some((&component.timeline, component.member?)));
+        let parts = matter
+            .flat_map(|component| component.memberships().map(|span| (&component.timeline, span)));
         // Where nothing else is said the process's own time shows: it is up.
         let process = (&self.process, Span::new(self.boot, Moment::MAX));
         let parts: Vec<_> = parts.chain([process]).collect();

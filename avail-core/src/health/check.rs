@@ -50,6 +50,11 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    /// How long after a run was due the next one is; sooner where it left its component undecided.
+    pub(crate) fn pause(&self, undecided: bool) -> Duration {
+        if undecided { self.retry_interval } else { self.interval }
+    }
+
     /// No completed run for this long: nobody knows any more.
     pub(crate) fn stale_after(&self) -> Duration {
         let missed = self.interval.saturating_mul(3);

@@ -61,6 +61,11 @@ impl Hysteresis {
         if success { Decision::Up(since) } else { Decision::Down(since, count) }
     }
 
+    /// Other thresholds hold from the next run on; a streak goes on.
+    pub(crate) fn set_thresholds(&mut self, failures: u32, successes: u32) {
+        (self.failure_threshold, self.success_threshold) = (failures, successes);
+    }
+
     /// A streak that has decided nothing yet begins anew.
     pub(crate) fn break_off(&mut self) {
         self.against = None;
@@ -105,6 +110,21 @@ mod tests {
         assert_eq!(decisions(1, 2, "+-+-++"), [(0, up(0)), (1, down(1, 1)), (5, up(4))]);
         assert_eq!(decisions(2, 2, "--++"), [(1, down(0, 2)), (3, up(2))]);
         assert_eq!(decisions(2, 3, "-+"), [(1, up(1))]);
+    }
+
+    #[test]
+    fn a_streak_goes_on_under_other_thresholds() {
+        let mut hysteresis = Hysteresis::new(5, 1);
+        assert_eq!(hysteresis.apply(true, Moment(0)), Decision::Up(Moment(0)));
+        for second in 1..=3 {
+            assert_eq!(hysteresis.apply(false, Moment(second)), Decision::Unchanged);
+        }
+        hysteresis.set_thresholds(2, 3);
+        assert!(hysteresis.is_up(), "the next run decides");
+        assert_eq!(hysteresis.apply(false, Moment(4)), Decision::Down(Moment(1), 4));
+        assert_eq!(hysteresis.apply(true, Moment(5)), Decision::Unchanged);
+        hysteresis.set_thresholds(2, 2);
+        assert_eq!(hysteresis.apply(true, Moment(6)), Decision::Up(Moment(5)));
     }
 
     #[test]

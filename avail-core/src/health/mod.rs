@@ -11,11 +11,13 @@
 //! | `runner` | one run: timeout, panic, latency |
 //! | `slot` | one run at a time |
 //! | `pace` | when the next run is due: pure |
+//! | `orders` | what a check's task is told while it runs |
 //! | `scheduler` | the task of each check |
 
 mod check;
 pub(crate) mod dependencies;
 pub(crate) mod hysteresis;
+pub(crate) mod orders;
 mod outcome;
 mod pace;
 pub(crate) mod runner;

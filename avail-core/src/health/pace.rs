@@ -13,13 +13,15 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 #[derive(Debug)]
 pub(crate) struct Pace {
     due: Instant,
+    /// When the last run was due.
+    last: Instant,
     /// So late a run may begin and still be the one that was due.
     slack: Duration,
 }
 
 impl Pace {
     pub(crate) fn beginning_in(delay: Duration, now: Instant) -> Self {
-        Pace { due: now + delay.min(LONGEST), slack: Duration::ZERO }
+        Pace { due: now + delay.min(LONGEST), last: now, slack: Duration::ZERO }
     }
 
     pub(crate) fn due(&self) -> Instant {
@@ -32,12 +34,14 @@ impl Pace {
         if now < self.due || now > self.due + self.slack {
             self.due = now;
         }
+        self.last = self.due;
     }
 
-    /// The next one is due so long after that one was.
+    /// The next one is due so long after that one was; said once more, in place of what was said
+    /// before.
     pub(crate) fn next(&mut self, pause: Duration) {
         let pause = pause.min(LONGEST);
-        self.due += pause;
+        self.due = self.last + pause;
         self.slack = pause / 10;
     }
 }
@@ -113,6 +117,21 @@ mod tests {
         pace.begin(start + ms(3_000));
         pace.next(INTERVAL);
         assert_eq!(pace.due(), start + ms(13_000));
+    }
+
+    #[test]
+    fn another_pause_takes_the_place_of_the_one_before() {
+        let start = Instant::now();
+        let mut pace = Pace::beginning_in(Duration::ZERO, start);
+        pace.begin(start);
+        pace.next(INTERVAL * 6);
+        pace.next(INTERVAL);
+        assert_eq!(pace.due(), start + INTERVAL);
+        pace.next(ms(1)); // shorter than what has passed: it is due, and sets the pace
+        let now = start + INTERVAL / 2;
+        pace.begin(now);
+        pace.next(INTERVAL);
+        assert_eq!(pace.due(), now + INTERVAL);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::inner::{Inner, Terms};
+use super::reload::{change_of, log_settings};
+use super::settings::{Plan, Settings, Sources};
 use super::{AvailabilityMonitor, HISTORY};
 use crate::availability::Moment;
 use crate::availability::ledger::{CheckTerms, Ledger};
@@ -25,6 +27,7 @@ use crate::history::writer::Writer;
 use crate::log;
 use crate::registry::CircuitBreakerRegistry;
 use crate::scope::Scope;
+use crate::settings::{ComponentChange, Tuned};
 use crate::site::{self, CheckSite};
 
 /// Puts a monitor together; see [`AvailabilityMonitor::builder`].
@@ -41,6 +44,8 @@ pub struct AvailabilityMonitorBuilder {
     excluded: Vec<String>,
     discover: bool,
     breakers: Option<CircuitBreakerRegistry>,
+    pub(super) sources: Sources,
+    pub(super) reload_on_sighup: bool,
     startup_grace: Duration,
     prolonged_after: Duration,
     prolonged_is_fatal: bool,
@@ -59,6 +64,8 @@ impl AvailabilityMonitorBuilder {
             excluded: Vec::new(),
             discover: true,
             breakers: None,
+            sources: Sources::default(),
+            reload_on_sighup: true,
             startup_grace: Duration::from_secs(300),
             prolonged_after: Duration::from_secs(300),
             prolonged_is_fatal: false,
@@ -174,8 +181,9 @@ impl AvailabilityMonitorBuilder {
     /// # Errors
     ///
     /// [`MonitorError`] where two checks have one name, attributes contradict each other, a check
-    /// depends on what is not there or on itself, a check, the target or `AVAIL_BREAKERS` can't work
-    /// as given, or the history file can't be used.
+    /// depends on what is not there or on itself, a check, the target, `AVAIL_BREAKERS` or a setting
+    /// from outside can't work as given, the configuration file can't be read, or the history file
+    /// can't be used.
     pub async fn start(self) -> Result<AvailabilityMonitor, MonitorError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| MonitorError::NoRuntime)?;
         // Where the runtime has no timer, making a sleep panics; nothing else tells.
@@ -189,19 +197,29 @@ impl AvailabilityMonitorBuilder {
         if let Some(conflict) = registry.conflicts().into_iter().next() {
             return Err(conflict.into());
         }
-        let checks = self.all_checks(&registry)?;
-        can_be_waited_for(&checks, &registry)?;
+        let declared = self.all_checks(&registry)?;
         if self.discover {
-            self.recovery_checks_are_there(&checks, &registry)?;
+            self.recovery_checks_are_there(&declared, &registry)?;
         }
+        let overlay = self.sources.read(&runtime).await?;
+        let plan = Plan::new(overlay, declared, &registry, self.check_interval)?;
+        can_be_waited_for(&plan.checks, &registry)?;
         let history = self.open_history().await?;
 
         let clock = Scope::current().clock.clone();
-        let inner = Inner::new(self.terms(), clock, registry, history, runtime);
+        let settings = Settings::new(self.sources.clone(), &plan, clock.wall());
+        let mut changed = plan.lay(&registry);
+        changed.extend(plan.checks.iter().map(change_of_tuned));
+        changed.retain(|change| !change.settings.is_empty());
+        log_settings(&changed, &plan.warnings);
+        let inner = Inner::new(self.terms(), settings, clock, registry, history, runtime);
         let inner = Arc::new(inner);
-        inner.begin(&checks, self.startup_grace);
+        inner.begin(&plan.checks, self.startup_grace);
         let monitor = AvailabilityMonitor { inner };
-        monitor.inner.run(checks);
+        monitor.inner.run(plan.checks);
+        if self.reload_on_sighup && self.sources.file.is_some() {
+            monitor.inner.listen_for_hangups();
+        }
         Ok(monitor)
     }
 
@@ -215,11 +233,11 @@ impl AvailabilityMonitorBuilder {
         }
     }
 
-    /// Discovered and given by hand, each with what its defaults come to.
+    /// Discovered and given by hand.
     fn all_checks(
         &self,
         registry: &CircuitBreakerRegistry,
-    ) -> Result<Vec<(HealthCheck, Schedule)>, MonitorError> {
+    ) -> Result<Vec<HealthCheck>, MonitorError> {
         let mut by_name: BTreeMap<Arc<str>, HealthCheck> = BTreeMap::new();
         let found = if self.discover { self.discovered(registry) } else { Vec::new() };
         for check in found.into_iter().chain(self.checks.iter().cloned()) {
@@ -231,11 +249,7 @@ impl AvailabilityMonitorBuilder {
                 });
             }
         }
-        let scheduled = by_name.into_values().map(|check| {
-            let schedule = check.schedule(self.check_interval)?;
-            Ok((check, schedule))
-        });
-        scheduled.collect()
+        Ok(by_name.into_values().collect())
     }
 
     /// A dependency on a check follows that check: to its new name where it is renamed, and out of
@@ -272,11 +286,11 @@ impl AvailabilityMonitorBuilder {
     /// another name here, is there: then calls probe as usual.
     fn recovery_checks_are_there(
         &self,
-        checks: &[(HealthCheck, Schedule)],
+        checks: &[HealthCheck],
         registry: &CircuitBreakerRegistry,
     ) -> Result<(), MonitorError> {
         let linked = site::linked_checks().into_iter().map(|(name, _)| name);
-        let named = checks.iter().map(|(check, _)| check.name.clone());
+        let named = checks.iter().map(|check| check.name.clone());
         let known: BTreeSet<_> = linked.chain(named).collect();
         for (breaker, declaration) in registry.declarations() {
             let check = declaration.settings().recovery_check;
@@ -313,14 +327,19 @@ impl AvailabilityMonitorBuilder {
 
 /// Refuses checks that depend on what is not there, or on each other.
 fn can_be_waited_for(
-    checks: &[(HealthCheck, Schedule)],
+    checks: &[Tuned],
     registry: &CircuitBreakerRegistry,
 ) -> Result<(), MonitorError> {
-    let named = checks.iter().map(|(check, _)| (check.name.clone(), check.depends_on.clone()));
+    let checks = checks.iter().map(|tuned| &tuned.check);
+    let named = checks.map(|check| (check.name.clone(), check.depends_on.clone()));
     let dependencies: Dependencies = named.collect();
     let breakers = registry.components().into_iter().map(|(name, _)| name);
     let known = dependencies.keys().cloned().chain(breakers).chain(RESERVED.map(Arc::from));
     validate(&dependencies, &known.collect())
+}
+
+fn change_of_tuned(tuned: &Tuned) -> ComponentChange {
+    change_of(&tuned.check.name, &tuned.declared, &tuned.check)
 }
 
 fn place(check: &HealthCheck) -> String {
@@ -394,7 +413,7 @@ fn boot_id() -> Arc<str> {
 
 impl Inner {
     /// The first record, what the time without a process comes to, and who takes part.
-    pub(super) fn begin(&self, checks: &[(HealthCheck, Schedule)], grace: Duration) {
+    pub(super) fn begin(&self, checks: &[Tuned], grace: Duration) {
         let pid = std::process::id();
         self.registry.set_draining(false);
         self.pass_over_calls();
@@ -406,7 +425,7 @@ impl Inner {
                 let terms = CheckTerms::by_hand();
                 ledger.join_check(&HISTORY.into(), terms, now);
             }
-            for (check, schedule) in checks {
+            for Tuned { check, schedule, .. } in checks {
                 ledger.join_check(&check.name, terms(check, *schedule), now);
                 ledger.promise(&check.name, check.objective(self.terms.target));
             }

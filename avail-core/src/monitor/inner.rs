@@ -1,5 +1,7 @@
 //! What every handle, task and listener of a monitor shares.
 
+mod tasks;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,7 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Map;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -17,22 +19,25 @@ use super::audit::{AuditRecord, AuditTrail};
 use super::builder::History;
 use super::calls::Calls;
 use super::recoveries::Recoveries;
+use super::settings::Settings;
 use super::status::Event;
 use super::steady::SteadyClock;
 use super::{AvailabilityMonitor, HISTORY};
 use crate::availability::Moment;
-use crate::availability::ledger::{Fact, IncidentStep, Ledger};
-use crate::breaker::{BreakerEvent, Subscription};
+use crate::availability::ledger::{BreakerState, Fact, IncidentStep, Ledger};
+use crate::breaker::{BreakerEvent, CircuitState, Subscription};
 use crate::clock::{Clock, Tick};
+use crate::health::orders::Orders;
 use crate::health::scheduler::{Scheduled, keep_checking};
 use crate::health::slot::Slot;
-use crate::health::{HealthCheck, HealthCheckResult, HealthStatus, RESERVED, Schedule};
+use crate::health::{HealthCheckResult, HealthStatus, RESERVED};
 use crate::history::RecoveryReport;
 use crate::history::record::Record;
 use crate::history::writer::{CLOSE_LIMIT, Writer};
 use crate::log;
 use crate::registry::CircuitBreakerRegistry;
 use crate::scope::carry;
+use crate::settings::Tuned;
 
 /// How often the runtime shows that it lives, and time alone is looked at.
 const PULSE: Duration = Duration::from_secs(1);
@@ -64,6 +69,7 @@ pub(super) struct Terms {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(super) terms: Terms,
+    pub(super) settings: Settings,
     clock: SteadyClock,
     ledger: Mutex<Ledger>,
     recent: Mutex<VecDeque<HealthCheckResult>>,
@@ -73,6 +79,8 @@ pub(crate) struct Inner {
     recoveries: Recoveries,
     calls: Calls,
     pulse: Mutex<Option<AbortHandle>>,
+    /// What listens for SIGHUP.
+    hangup: Mutex<Option<AbortHandle>>,
     writer: Writer,
     /// The history's error when the component `history` was last told of it, if it was.
     history_error: Mutex<Option<Option<String>>>,
@@ -105,8 +113,8 @@ pub(crate) struct Inner {
 #[derive(Debug)]
 struct CheckTask {
     handle: AbortHandle,
-    wake: Arc<Notify>,
-    timeout: Duration,
+    orders: Arc<Orders>,
+    tuned: Tuned,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -116,6 +124,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Inner {
     pub(super) fn new(
         terms: Terms,
+        settings: Settings,
         clock: Clock,
         registry: CircuitBreakerRegistry,
         mut history: History,
@@ -128,6 +137,7 @@ impl Inner {
         tracing::debug!(boot = %history.boot, ?recovery, "the monitor starts");
         Inner {
             terms,
+            settings,
             heartbeat: AtomicU64::new(clock.tick().as_nanos()),
             clock,
             ledger: Mutex::new(ledger),
@@ -137,6 +147,7 @@ impl Inner {
             recoveries: Recoveries::default(),
             calls: Calls::default(),
             pulse: Mutex::default(),
+            hangup: Mutex::default(),
             writer: history.writer,
             history_error: Mutex::default(),
             events: broadcast::channel(EVENTS).0,
@@ -345,7 +356,23 @@ impl Inner {
     pub(super) fn join_breakers(&self, ledger: &mut Ledger, now: Moment) {
         for (component, critical) in self.registry.components() {
             ledger.join_breaker(&component, critical, now);
+            // By settings from outside, which may be another monitor's.
+            if ledger.breaker_weighs_otherwise(&component, critical) {
+                let states = self.breaker_states(&component);
+                ledger.weigh_breaker(&component, critical, &states, now);
+            }
         }
+    }
+
+    /// Those of a component that are not closed.
+    fn breaker_states(&self, component: &Arc<str>) -> Vec<BreakerState> {
+        let of_it = self.registry.iter().filter(|breaker| breaker.component() == component);
+        let states = of_it.map(|breaker| {
+            let seen = breaker.metrics();
+            let open_for = seen.retry_after_seconds.map(Duration::from_secs_f64);
+            (seen.name, seen.state, open_for)
+        });
+        states.filter(|(_, state, _)| *state != CircuitState::Closed).collect()
     }
 
     /// Adds the calls that have ended since the last look, and the breakers that are new.
@@ -379,7 +406,7 @@ impl Inner {
     }
 
     /// Starts the tasks.
-    pub(super) fn run(self: &Arc<Self>, checks: Vec<(HealthCheck, Schedule)>) {
+    pub(super) fn run(self: &Arc<Self>, checks: Vec<Tuned>) {
         let weak: Weak<Inner> = Arc::downgrade(self);
         let listening = self.registry.subscribe(move |event| {
             if let Some(inner) = weak.upgrade() {
@@ -387,8 +414,8 @@ impl Inner {
             }
         });
         *lock(&self.listening) = Some(listening);
-        for (check, schedule) in checks {
-            self.schedule(check, schedule);
+        for tuned in checks {
+            self.schedule(tuned);
         }
         let end = EndOfRuntime { inner: self.clone() };
         let task = self.runtime.spawn(carry(async move { end.inner.pulse().await }));
@@ -396,16 +423,15 @@ impl Inner {
     }
 
     /// Starts the check's task, in place of one of the same name.
-    pub(super) fn schedule(self: &Arc<Self>, check: HealthCheck, schedule: Schedule) {
-        let (name, wake) = (check.name.clone(), Arc::new(Notify::new()));
+    pub(super) fn schedule(self: &Arc<Self>, tuned: Tuned) {
+        let (check, orders) = (tuned.check.clone(), Arc::new(Orders::new(tuned.schedule)));
+        let name = check.name.clone();
         let slot = self.slot(&name);
-        let scheduled = Scheduled { check, schedule, slot, wake: wake.clone() };
+        let scheduled = Scheduled { check, slot, orders: orders.clone() };
         let task = keep_checking(self.clone(), scheduled);
         let handle = self.runtime.spawn(carry(task)).abort_handle();
         let mut tasks = lock(&self.tasks);
-        if let Some(before) =
-            tasks.insert(name.clone(), CheckTask { handle, wake, timeout: schedule.timeout })
-        {
+        if let Some(before) = tasks.insert(name.clone(), CheckTask { handle, orders, tuned }) {
             before.handle.abort();
         }
         // The end takes the tasks away under this lock: one that comes after it is taken here.
@@ -441,8 +467,8 @@ impl Inner {
     pub(super) fn wake(&self, name: &str) -> Option<Duration> {
         let tasks = lock(&self.tasks);
         let task = tasks.get(name)?;
-        task.wake.notify_one();
-        Some(task.timeout)
+        task.orders.run_now();
+        Some(task.orders.schedule().timeout)
     }
 
     pub(super) fn record_audit(&self, mut record: AuditRecord) {
@@ -468,7 +494,7 @@ impl Inner {
     /// Every check that runs on a schedule runs now.
     #[cfg(test)]
     pub(super) fn run_all_now(&self) {
-        lock(&self.tasks).values().for_each(|task| task.wake.notify_one());
+        lock(&self.tasks).values().for_each(|task| task.orders.run_now());
     }
 
     async fn pulse(&self) {
@@ -482,6 +508,7 @@ impl Inner {
             self.heartbeat.store(self.clock.tick().as_nanos(), Ordering::Relaxed);
             self.count_calls();
             self.report_history();
+            self.report_unfit();
             self.tell_again();
             self.run_awaited_checks();
             let in_incident = self.with_ledger(|ledger, _| ledger.has_open_incident());
@@ -504,7 +531,7 @@ impl Inner {
         let (now, _) = self.moment();
         for check in self.recoveries.look(&self.registry, runs, now) {
             if let Some(task) = tasks.get(&check) {
-                task.wake.notify_one();
+                task.orders.run_now();
             }
         }
     }
@@ -622,8 +649,10 @@ impl Inner {
         for (_, task) in lock(&self.tasks).drain() {
             task.handle.abort();
         }
-        if let Some(pulse) = lock(&self.pulse).take() {
-            pulse.abort();
+        for task in [&self.pulse, &self.hangup] {
+            if let Some(task) = lock(task).take() {
+                task.abort();
+            }
         }
         lock(&self.listening).take();
         self.tell_again();

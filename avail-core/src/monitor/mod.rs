@@ -9,15 +9,21 @@
 //! | `steady` | a wall clock that never goes back |
 //! | `audit` | what operators did |
 //! | `refresh` | a check that is to run now |
+//! | `settings` | settings from outside, and what they are to fit |
+//! | `reload`, `hangup` | how and when they are read anew |
 //! | `status` | what it shows and tells |
 //! | `view` | how that is worked out |
 
 mod audit;
 mod builder;
 mod calls;
+#[cfg(unix)]
+mod hangup;
 mod inner;
 mod recoveries;
 mod refresh;
+mod reload;
+mod settings;
 mod status;
 mod steady;
 mod view;
@@ -34,6 +40,7 @@ use tokio::sync::broadcast;
 pub use self::audit::AuditRecord;
 pub use self::builder::AvailabilityMonitorBuilder;
 pub(crate) use self::inner::Inner;
+pub use self::settings::{LastReload, SettingsStatus};
 pub use self::status::{
     ComponentSnapshot, ComponentStatus, Event, IncidentTotals, ProcessSnapshot, Snapshot,
     SystemStatus,
@@ -147,11 +154,13 @@ impl AvailabilityMonitor {
     /// [`MonitorError`] where a check of that name is there already, it can't work as declared, it
     /// depends on what is not there or on itself, or the monitor has stopped.
     pub fn register(&self, check: HealthCheck) -> Result<(), MonitorError> {
-        let schedule = check.schedule(self.inner.terms.check_interval)?;
+        let settings = self.inner.settings.overlay();
+        let tuned = self.inner.tune(check)?;
         if !self.is_running() {
             return Err(MonitorError::Stopped);
         }
-        let terms = builder::terms(&check, schedule);
+        let check = &tuned.check;
+        let terms = builder::terms(check, tuned.schedule);
         let objective = check.objective(self.inner.terms.target);
         self.inner.with_ledger(|ledger, now| {
             if ledger.is_scheduled(&check.name) {
@@ -163,13 +172,19 @@ impl AvailabilityMonitor {
             }
             if !check.depends_on.is_empty() {
                 self.inner.join_breakers(ledger, now);
-                ledger.can_be_waited_for(&check.name, &check.depends_on)?;
+                let joining = [(check.name.clone(), check.depends_on.clone())];
+                ledger.can_be_waited_for(&joining.into())?;
             }
             ledger.join_check(&check.name, terms, now);
             ledger.promise(&check.name, objective);
             Ok(())
         })?;
-        self.inner.schedule(check, schedule);
+        let name = check.name.clone();
+        self.inner.schedule(tuned);
+        // A reload in between may have passed it over.
+        if !Arc::ptr_eq(&settings, &self.inner.settings.overlay()) {
+            self.inner.retune(&name);
+        }
         self.inner.changed();
         Ok(())
     }

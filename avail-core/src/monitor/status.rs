@@ -11,6 +11,7 @@ use crate::availability::{AvailabilityMetrics, Incident, Maintenance, Slo, State
 use crate::breaker::{BreakerEvent, CircuitBreakerMetrics, Mode};
 use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe};
 use crate::history::HistoryStatus;
+use crate::settings::Reload;
 
 /// The whole system at one moment: what probes read. Cheap, and no user code is run for it.
 #[derive(Clone, Debug, Serialize)]
@@ -259,6 +260,14 @@ pub enum Event {
     MaintenanceEnded(Maintenance),
     /// A circuit breaker changed.
     BreakerChanged(BreakerEvent),
+    /// The settings were read anew, and hold.
+    Reloaded(Reload),
+    /// They were to be read anew, and stay as they were.
+    #[non_exhaustive]
+    ReloadRefused {
+        /// Why.
+        error: String,
+    },
     /// It takes no new work from now on.
     Draining,
     /// Somebody said that the process can't go on.

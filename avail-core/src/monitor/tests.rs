@@ -4,6 +4,7 @@ mod dependencies;
 mod events;
 mod maintenance;
 mod operators;
+mod reload;
 mod scheduler;
 mod survives;
 

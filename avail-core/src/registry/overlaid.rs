@@ -68,7 +68,7 @@ impl CircuitBreakerRegistry {
 
     /// Lays an overlay over every breaker, in place of the one before, and gives what that changes.
     /// One that it changes nothing of is left alone, also where it was reconfigured by hand.
-    pub(crate) fn lay(&self, overlay: Arc<Overlay>) -> Vec<ComponentChange> {
+    pub(crate) fn lay(&self, overlay: &Arc<Overlay>) -> Vec<ComponentChange> {
         let before = std::mem::replace(&mut *lock(&self.inner.overlay), overlay.clone());
         let mut changes = Vec::new();
         let mut critical: BTreeMap<Arc<str>, bool> = BTreeMap::new();
@@ -77,7 +77,7 @@ impl CircuitBreakerRegistry {
             let of = |overlay: &Overlay| {
                 overlay.breaker(subject).unwrap_or_else(|_| (*declared).clone())
             };
-            let (from, to) = (of(&before), of(&overlay));
+            let (from, to) = (of(&before), of(overlay));
             *critical.entry(breaker.component().clone()).or_default() |= to.critical;
             let settings = differences(&from, &to);
             if settings.is_empty() {

@@ -355,3 +355,62 @@ fn whoever_takes_the_log_line_of_a_conflict_may_ask_the_registry() {
     tracing::subscriber::with_default(asks, || attach(&registry));
     assert_eq!(*seen.lock().expect("nothing panics under it"), [1]);
 }
+
+/// What a file of that text says.
+fn overlay(text: &str) -> Arc<Overlay> {
+    let path: Arc<std::path::Path> = std::path::Path::new("avail.toml").into();
+    Arc::new(Overlay::read(Some((&path, text)), []).expect("valid"))
+}
+
+#[test]
+fn settings_from_outside_hold_for_what_is_there_and_for_what_comes() {
+    let registry = CircuitBreakerRegistry::new();
+    let before = registry.get_or_create_with("before", config()).expect("new");
+    let changed = registry.lay(&overlay("defaults.breaker.min_calls = 3"));
+    assert_eq!(changed.len(), 1);
+    assert_eq!(changed[0].to_string(), "circuit breaker `before`: min_calls 10 to 3");
+    let after = registry.get_or_create_with("after", config()).expect("new");
+    assert_eq!((before.config().min_calls, after.config().min_calls), (3, 3));
+    // Code that declares them goes on finding them.
+    for name in ["before", "after"] {
+        assert!(registry.get_or_create_with(name, config()).is_ok());
+    }
+    let other = registry.get_or_create_with("after", (*after.config()).clone());
+    assert!(other.is_err(), "nobody declared it so");
+    registry.lay(&overlay(""));
+    assert_eq!((*before.config()).clone(), config());
+}
+
+#[test]
+fn a_breaker_that_is_made_while_they_change_is_not_passed_over() {
+    const THREADS: u32 = 4;
+    const EACH: u32 = 500;
+    let registry = CircuitBreakerRegistry::new();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let registry = registry.clone();
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    registry.get_or_create(format!("{thread}-{number}"));
+                }
+            });
+        }
+        for min_calls in 1..=20 {
+            registry.lay(&overlay(&format!("defaults.breaker.min_calls = {min_calls}")));
+        }
+    });
+    assert_eq!(registry.iter().count(), (THREADS * EACH) as usize);
+    assert!(registry.iter().all(|breaker| breaker.config().min_calls == 20));
+}
+
+#[test]
+fn an_annotated_function_that_has_no_answer_for_it_is_not_cut_off() {
+    let registry = CircuitBreakerRegistry::new();
+    let annotated = attach(&registry);
+    let by_hand = registry.get_or_create("by_hand");
+    registry.lay(&overlay("defaults.breaker.call_timeout = 1"));
+    assert_eq!(annotated.config().call_timeout, None);
+    assert_eq!(by_hand.config().call_timeout, Some(Duration::from_secs(1)));
+    let by_name = overlay("breaker.storage.call_timeout = 1");
+    assert!(registry.fits(&by_name).is_err());
+}

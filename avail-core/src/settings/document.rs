@@ -98,11 +98,7 @@ impl Document<'_> {
     }
 
     /// `[breaker.name]`, `[breaker."app::name"]`.
-    fn read_named<C: Configured>(
-        &mut self,
-        value: &Spanned<DeValue<'_>>,
-        layers: &mut Layers<C>,
-    ) {
+    fn read_named<C: Configured>(&mut self, value: &Spanned<DeValue<'_>>, layers: &mut Layers<C>) {
         let example = format!("[{}.name]", C::TABLE);
         let Some(table) = self.table(value, &example) else { return };
         for (name, settings) in table {

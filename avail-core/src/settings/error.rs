@@ -29,7 +29,9 @@ pub enum SettingSource {
 impl SettingSource {
     /// The place of a byte of the file's text.
     pub(super) fn in_file(path: &Arc<Path>, text: &str, offset: usize) -> Self {
-        let before = &text[..text.floor_char_boundary(offset)];
+        // Not in the middle of a character.
+        let offset = (0..=offset).rev().find(|offset| text.is_char_boundary(*offset));
+        let before = &text[..offset.unwrap_or_default()];
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         SettingSource::File { path: path.clone(), line, column }
@@ -88,6 +90,10 @@ impl SettingsError {
     /// `Ok` where nothing is wrong.
     pub(crate) fn unless_none(problems: Vec<SettingProblem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(SettingsError { problems }) }
+    }
+
+    pub(crate) fn of(problem: SettingProblem) -> Self {
+        SettingsError { problems: vec![problem] }
     }
 
     /// Each of them; there is at least one.

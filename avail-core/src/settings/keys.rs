@@ -152,9 +152,7 @@ pub(crate) trait Configured: Clone + 'static {
             return Ok(key);
         }
         if Self::FIXED.contains(&name) {
-            return Err(format!(
-                "`{name}` is part of the code: it can't be given from outside"
-            ));
+            return Err(format!("`{name}` is part of the code: it can't be given from outside"));
         }
         let mut names: Vec<_> = Self::KEYS.iter().map(|key| key.name).collect();
         names.sort_unstable();
@@ -162,11 +160,9 @@ pub(crate) trait Configured: Clone + 'static {
             Some(nearest) => {
                 format!("a {} has no key `{name}`: did you mean `{nearest}`?", Self::NOUN)
             }
-            None => format!(
-                "a {} has no key `{name}`: it has `{}`",
-                Self::NOUN,
-                names.join("`, `")
-            ),
+            None => {
+                format!("a {} has no key `{name}`: it has `{}`", Self::NOUN, names.join("`, `"))
+            }
         })
     }
 }

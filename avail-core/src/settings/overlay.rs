@@ -40,6 +40,12 @@ pub(crate) struct Layers<C: 'static> {
 }
 
 impl<C: Configured> Layers<C> {
+    /// Everything that was given.
+    fn all(&self) -> impl Iterator<Item = &Given<C>> {
+        let in_file = self.file.values().flat_map(|(_, given)| given);
+        self.for_all().chain(in_file).chain(self.environment.values().flatten())
+    }
+
     /// What was given for all, the weakest first.
     fn for_all(&self) -> impl Iterator<Item = &Given<C>> {
         self.file_defaults.iter().chain(&self.environment_defaults)
@@ -85,7 +91,6 @@ impl<C: Configured> Layers<C> {
             let Some(source) = given.first().map(|given| &given.source) else { continue };
             match by_variable.get(variable).map(Vec::as_slice) {
                 None => warn(source, variable, nearest(variable, by_variable.keys())),
-                Some([_]) => {}
                 Some([first, second, ..]) => problems.push(SettingProblem::at(
                     source.clone(),
                     format!(
@@ -94,7 +99,7 @@ impl<C: Configured> Layers<C> {
                         C::NOUN
                     ),
                 )),
-                Some([]) => {}
+                Some(_) => {}
             }
         }
         warnings.sort_by(|a, b| a.source.cmp(&b.source));
@@ -164,6 +169,25 @@ pub(crate) struct Tuned {
 }
 
 impl Overlay {
+    /// Checks that breakers are to wait for and that are not there: until they are, calls probe as
+    /// usual.
+    pub(crate) fn look_at_recovery_checks(
+        &self,
+        known: &BTreeSet<Arc<str>>,
+    ) -> Vec<SettingsWarning> {
+        let named = self.breakers.all().filter_map(|given| {
+            let mut config = CircuitBreakerConfig::default();
+            (given.set)(&mut config);
+            config.recovery_check.map(|check| (given.source.clone(), check))
+        });
+        let unknown = named.filter(|(_, check)| !known.contains(check));
+        let warnings = unknown.map(|(source, name)| {
+            let nearest = nearest(&name, known);
+            SettingsWarning { source, name, nearest, noun: HealthCheck::NOUN }
+        });
+        warnings.collect()
+    }
+
     /// The settings of a breaker.
     ///
     /// # Errors

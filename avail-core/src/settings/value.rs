@@ -133,16 +133,23 @@ impl Raw {
         self.text().filter(|name| !name.is_empty()).map(Arc::from)
     }
 
-    /// A list; in the environment, with commas between.
+    /// A list; in the environment, with commas between. Each name once.
     pub(super) fn names(&self) -> Option<Vec<Arc<str>>> {
-        match self {
-            Raw::List(list) => list.iter().map(Raw::name).collect(),
+        let given: Vec<Arc<str>> = match self {
+            Raw::List(list) => list.iter().map(Raw::name).collect::<Option<_>>()?,
             Raw::Word(word) => {
                 let names = word.split(',').map(str::trim).filter(|name| !name.is_empty());
-                Some(names.map(Arc::from).collect())
+                names.map(Arc::from).collect()
             }
-            _ => None,
+            _ => return None,
+        };
+        let mut names = Vec::with_capacity(given.len());
+        for name in given {
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
+        Some(names)
     }
 }
 
@@ -280,7 +287,7 @@ mod tests {
         assert_eq!((word("startup").probe(), text("ready").probe()), (Some(Probe::Startup), None));
         let two = Some(vec![Arc::from("a"), Arc::from("b")]);
         assert_eq!(Raw::List(vec![text("a"), text("b")]).names(), two);
-        assert_eq!(word("a, b,").names(), two);
+        assert_eq!(word("a, b,a,").names(), two);
         assert_eq!(word("").names(), Some(vec![]));
         assert_eq!(Raw::List(vec![Raw::Integer(1)]).names(), None);
         assert_eq!((text("").name(), Raw::Integer(1).name()), (None, None));

@@ -23,7 +23,8 @@ pub(super) fn read(
     overlay: &mut Overlay,
     problems: &mut Vec<SettingProblem>,
 ) {
-    let is_ours = |(name, value): &(String, String)| name.starts_with("AVAIL_") && !value.is_empty();
+    let is_ours =
+        |(name, value): &(String, String)| name.starts_with("AVAIL_") && !value.is_empty();
     let mut ours: Vec<_> = variables.into_iter().filter(is_ours).collect();
     ours.sort();
     for (name, value) in ours {

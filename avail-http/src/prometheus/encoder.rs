@@ -189,7 +189,7 @@ impl Number {
     ///
     /// There are tens of thousands in one answer, so that what `Display` could do with a width and a
     /// precision is not paid for.
-    fn write(self, text: &mut String) {
+    pub(crate) fn write(self, text: &mut String) {
         match self {
             Number::Whole(whole) => text.push_str(itoa::Buffer::new().format(whole)),
             Number::Float(f64::INFINITY) => text.push_str("+Inf"),

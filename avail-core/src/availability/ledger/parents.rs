@@ -55,23 +55,18 @@ impl Dependents {
 }
 
 impl Ledger {
-    /// Refuses a check that is to join, where it depends on what is not there or on itself.
-    pub(crate) fn can_be_waited_for(
-        &self,
-        name: &Arc<str>,
-        parents: &Arc<[Arc<str>]>,
-    ) -> Result<(), MonitorError> {
+    /// Refuses checks that are to join, or to go on under other terms, where they depend on what is
+    /// not there or on themselves.
+    pub(crate) fn can_be_waited_for(&self, joining: &Dependencies) -> Result<(), MonitorError> {
         let mut dependencies = self.dependencies();
-        dependencies.insert(name.clone(), parents.clone());
         let present = self.present().map(|component| component.name.clone());
         let known: BTreeSet<_> =
-            present.chain([name.clone()]).chain(RESERVED.map(Arc::from)).collect();
-        // What others depend on may have left since: that is for them, and not for this one.
-        for (child, others) in &mut dependencies {
-            if child != name {
-                *others = others.iter().filter(|other| known.contains(*other)).cloned().collect();
-            }
+            present.chain(joining.keys().cloned()).chain(RESERVED.map(Arc::from)).collect();
+        // What others depend on may have left since: that is for them, and not for these.
+        for others in dependencies.values_mut() {
+            *others = others.iter().filter(|other| known.contains(*other)).cloned().collect();
         }
+        dependencies.extend(joining.iter().map(|(name, parents)| (name.clone(), parents.clone())));
         validate(&dependencies, &known)
     }
 

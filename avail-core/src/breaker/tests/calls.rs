@@ -403,3 +403,14 @@ async fn the_age_of_a_call_begins_where_it_first_waits() {
     timeout(EARLY, call).await.expect_err("it hangs");
     assert_eq!(breaker.metrics().calls.cancelled, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_an_answer_for_it_outlives_a_limit_that_is_set_later_than_the_code() {
+    let _isolated = isolated();
+    let breaker = breaker(CircuitBreakerConfig::builder().call_timeout(LATE));
+    let mut guard = breaker.guard();
+    guard.enter().expect("it is closed");
+    let slow = std::pin::pin!(tokio::time::sleep(2 * LATE));
+    guard.run(slow, |()| crate::breaker::End::Success).await;
+    assert_eq!(breaker.metrics().calls.success, 1);
+}

@@ -60,6 +60,8 @@ fn kind(event: &Event) -> &'static str {
         Event::MaintenanceBegan(_) => "maintenance_began",
         Event::MaintenanceEnded(_) => "maintenance_ended",
         Event::BreakerChanged(_) => "breaker_changed",
+        Event::Reloaded(_) => "reloaded",
+        Event::ReloadRefused { .. } => "reload_refused",
         Event::Draining => "draining",
         Event::Fatal { .. } => "fatal",
         Event::Stopped => "stopped",
@@ -72,7 +74,8 @@ async fn every_kind_of_event_is_told_under_its_name() {
     let (db, _) = counted("db", |_| Health::healthy());
     let (api, _) = counted("api", |_| Health::healthy());
     let long = |check: HealthCheck| check.interval(seconds(86_400));
-    let builder = builder().check(long(db)).check(long(api).depends_on(["db"]));
+    let file = reload::File::new("");
+    let builder = file.builder().check(long(db)).check(long(api).depends_on(["db"]));
     let monitor = builder.start().await.expect("starts");
     let mut events = monitor.subscribe();
     settle().await;
@@ -87,6 +90,9 @@ async fn every_kind_of_event_is_told_under_its_name() {
     for _ in 0..12 {
         pass(seconds(60)).await;
     }
+    monitor.reload().await.expect("nothing is wrong with nothing");
+    file.write("[nothing]");
+    monitor.reload().await.expect_err("there is no such table");
     monitor.drain();
     monitor.fatal("the licence has expired");
     monitor.stop().await;
@@ -110,6 +116,8 @@ async fn every_kind_of_event_is_told_under_its_name() {
         "incident_resolved",
         "maintenance_began",
         "maintenance_ended",
+        "reload_refused",
+        "reloaded",
         "started",
         "status_changed",
         "stopped",

@@ -305,7 +305,7 @@ impl CircuitBreakerRegistry {
         match self.get_or_declare(name.clone(), first.settings().config(), Some(origin)) {
             Ok(breaker) => breaker,
             Err(error) => {
-                self.note_made_by_hand(error, origin);
+                self.note_made_by_hand(error, first, declaration);
                 self.get_or_create(name)
             }
         }
@@ -325,7 +325,7 @@ impl CircuitBreakerRegistry {
         match self.declare(family.clone()) {
             Ok(declared) => declared,
             Err(error) => {
-                self.note_made_by_hand(error, first.origin());
+                self.note_made_by_hand(error, first, declaration);
                 self.inner.families.lock().named_as(&family).unwrap_or(family)
             }
         }
@@ -345,9 +345,13 @@ impl CircuitBreakerRegistry {
         first
     }
 
-    fn note_made_by_hand(&self, error: ConfigError, origin: Origin) {
-        if let ConfigError::Conflict { name, existing } = error {
-            self.note(&Conflict::ByHand { name, origin, existing });
+    /// Where two attributes differ that is the conflict, and noted.
+    fn note_made_by_hand(&self, error: ConfigError, first: &Declaration, second: &Declaration) {
+        match error {
+            ConfigError::Conflict { name, existing } if first.agrees_with(second) => {
+                self.note(&Conflict::ByHand { name, origin: first.origin(), existing });
+            }
+            _ => {}
         }
     }
 

@@ -5,6 +5,7 @@ replica and of all. See scripts/prometheus-outage, which has what this needs ins
 import argparse
 import math
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -279,6 +280,9 @@ def main():
     arguments.add_argument("--binary", required=True)
     arguments.add_argument("--minutes", type=float, default=0)
     arguments = arguments.parse_args()
+    # Whoever ends this ends what it has started.
+    for one in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, lambda number, _: sys.exit(f"ended by {signal.Signals(number).name}"))
     with tempfile.TemporaryDirectory(prefix="avail-outage-") as folder:
         stage = Stage(str(pathlib.Path(arguments.binary).resolve()), pathlib.Path(folder))
         try:

@@ -80,6 +80,14 @@ impl<E: From<CircuitBreakerError>> HoldsRejection for E {
 /// since the compiler may have to infer them from here.
 pub struct ResultRules<T, E>(PhantomData<fn() -> Result<T, E>>);
 
+impl<T, E> Clone for ResultRules<T, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, E> Copy for ResultRules<T, E> {}
+
 impl<T, E> ResultRules<T, E> {
     /// The same, once the types are those of this output: the choice of [`Judge`] needs them.
     #[inline]

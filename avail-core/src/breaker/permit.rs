@@ -2,21 +2,15 @@
 //! a dropped future.
 
 use std::fmt;
-use std::future::Future;
-use std::mem::ManuallyDrop;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
 #[cfg(feature = "tower")]
 use std::time::Duration;
 
-use super::call::{Judged, Running};
 use super::error::CircuitBreakerError;
 use super::inner::{Ended, Inner};
 use super::machine::Ticket;
 use super::metrics::End;
 use super::rules::Duties;
-use super::state::Word;
 use crate::clock::Tick;
 
 /// What the result of a call counts as.
@@ -151,190 +145,5 @@ impl Drop for Permit {
         } else {
             self.end(self.breaker.given_up(Some(self.started)));
         }
-    }
-}
-
-/// A permit that borrows its breaker and touches no reference count: what `call` and the macros
-/// use.
-#[must_use = "dropping a guard gives its slot back"]
-pub struct Guard<'a> {
-    breaker: &'a Inner,
-    ticket: Ticket,
-    /// Set when the call first had to wait; from the start for a probe, and where the time that a
-    /// call takes is measured.
-    started: Option<Tick>,
-    /// Cuts the call off; made when it first had to wait. Only a call with duties has one, and what
-    /// ends such a call takes it away: so the guard's own drop is one comparison.
-    timer: ManuallyDrop<Option<Timer>>,
-    duties: Duties,
-    phase: Phase,
-}
-
-/// Behind a pointer, so that a call which need not wait has no timer in it; and not named, so that
-/// the code which tears one down is not put into every call.
-type Timer = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
-
-/// What a guard's drop finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Waiting,
-    /// The operation's own code is running: if the guard is dropped now, it panicked.
-    Running,
-    Settled,
-}
-
-impl<'a> Guard<'a> {
-    /// Of no call yet.
-    #[inline]
-    pub(super) fn new(breaker: &'a Inner) -> Self {
-        let (ticket, duties) = (Ticket::closed(Word::NEW), Duties::NONE);
-        let timer = ManuallyDrop::new(None);
-        Guard { breaker, ticket, started: None, timer, duties, phase: Phase::Settled }
-    }
-
-    /// Asks for the right to make a call.
-    ///
-    /// # Errors
-    ///
-    /// [`CircuitBreakerError::Open`] where it may not be made.
-    #[inline]
-    pub fn enter(&mut self) -> Result<(), CircuitBreakerError> {
-        if self.enter_plainly() { Ok(()) } else { self.enter_apart() }
-    }
-
-    #[inline(never)]
-    fn enter_apart(&mut self) -> Result<(), CircuitBreakerError> {
-        self.enter_slowly()
-    }
-
-    /// Whether a call may be made that has nothing to do but to be counted.
-    #[inline]
-    pub(super) fn enter_plainly(&mut self) -> bool {
-        match self.breaker.machine.plain_word() {
-            Some(word) => {
-                self.ticket.word = word;
-                self.phase = Phase::Waiting;
-                true
-            }
-            None => false,
-        }
-    }
-
-    #[inline]
-    pub(super) fn enter_slowly(&mut self) -> Result<(), CircuitBreakerError> {
-        self.ticket = self.breaker.admit()?;
-        self.phase = Phase::Waiting;
-        // Read after the word, which they may have outrun: a plain call has none.
-        let plain = self.ticket.word.is_plain();
-        self.duties = if plain { Duties::NONE } else { self.breaker.machine.duties() };
-        if self.ticket.lease.is_some() || self.duties.has(Duties::LATENCY) {
-            self.start();
-        }
-        Ok(())
-    }
-
-    /// The call is timed from now on.
-    fn start(&mut self) {
-        self.started = Some(self.breaker.start(self.ticket, self.duties));
-    }
-
-    /// Runs the operation's code under watch: a panic in it is the operation's.
-    #[inline]
-    pub fn watch<R>(&mut self, op: impl FnOnce() -> R) -> R {
-        self.phase = Phase::Running;
-        let result = op();
-        self.phase = Phase::Waiting;
-        result
-    }
-
-    /// Runs a future to its end, and takes its output into account.
-    #[inline]
-    pub fn run<F, C>(&mut self, future: F, classify: C) -> Running<'_, 'a, F, Judged<C>>
-    where
-        F: Future + Unpin,
-        C: FnOnce(&F::Output) -> End,
-    {
-        Running::new(self, future, Judged(Some(classify)))
-    }
-
-    /// The call has to wait. Gives the error of one that is cut off.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn wait(&mut self, context: &mut Context<'_>) -> Option<CircuitBreakerError> {
-        if self.started.is_none() {
-            self.start();
-        }
-        if !self.duties.has(Duties::TIMEOUT) {
-            return None;
-        }
-        let limit = self.breaker.config().call_timeout?;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        timer.as_mut().poll(context).is_ready().then(|| {
-            self.end(End::Timeout);
-            CircuitBreakerError::Timeout { name: self.breaker.name.clone(), after: limit }
-        })
-    }
-
-    /// Runs a function to its end, and takes its output into account.
-    #[inline]
-    pub fn run_sync<R>(&mut self, op: impl FnOnce() -> R, classify: impl FnOnce(&R) -> End) -> R {
-        let output = self.watch(op);
-        self.settle(&output, classify);
-        output
-    }
-
-    /// A classifier is the user's code: if it panics, the guard's drop counts that.
-    #[inline]
-    pub(super) fn settle<R, O: Into<End>>(&mut self, output: &R, classify: impl FnOnce(&R) -> O) {
-        let end = self.watch(|| classify(output)).into();
-        self.end(end);
-    }
-
-    #[inline]
-    pub(super) fn end(&mut self, end: End) {
-        self.phase = Phase::Settled;
-        let word = self.ticket.word;
-        if end == End::Success && word.is_plain() && self.breaker.machine.is_calm(word) {
-            self.breaker.counters.count(End::Success);
-        } else {
-            self.end_slowly(end);
-        }
-    }
-
-    #[inline(never)]
-    fn end_slowly(&mut self, end: End) {
-        drop(self.timer.take());
-        let Guard { breaker, ticket, duties, started, .. } = *self;
-        breaker.settle(Ended { ticket, duties, started, end });
-    }
-
-    /// Dropped before the call's end: it was given up, or its own code panicked.
-    #[cold]
-    #[inline(never)]
-    fn give_up(&mut self) {
-        let panicked = self.phase == Phase::Running;
-        let end = if panicked { End::Panic } else { self.breaker.given_up(self.started) };
-        self.end_slowly(end);
-    }
-}
-
-impl Drop for Guard<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.phase != Phase::Settled {
-            self.give_up();
-        }
-    }
-}
-
-impl fmt::Debug for Guard<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Guard { breaker, ticket, duties, phase, .. } = self;
-        f.debug_struct("Guard")
-            .field("breaker", breaker)
-            .field("ticket", ticket)
-            .field("duties", duties)
-            .field("phase", phase)
-            .finish_non_exhaustive()
     }
 }

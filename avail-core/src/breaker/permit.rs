@@ -6,6 +6,7 @@ use std::sync::Arc;
 #[cfg(feature = "tower")]
 use std::time::Duration;
 
+#[cfg(feature = "tower")]
 use super::error::CircuitBreakerError;
 use super::inner::{Ended, Inner};
 use super::machine::Ticket;

@@ -130,6 +130,20 @@ fn the_live_heap_is_flat_over_a_million_transitions_and_a_million_breakers() {
     make(10);
     assert_eq!(growth(|| make(MILLION)), (0, 0));
 
+    let mut named = 0..u64::MAX;
+    let mut make_named = |breakers| {
+        for number in named.by_ref().take(breakers) {
+            let name = format!("storage-{number}");
+            let breaker = CircuitBreaker::new(name.as_str(), CircuitBreakerConfig::default());
+            breaker.trip();
+            let error = breaker.acquire().expect_err("open");
+            drop(breaker);
+            assert_eq!(error.name(), name);
+        }
+    };
+    make_named(5_000); // more than are kept for ever
+    assert_eq!(growth(|| make_named(100_000)), (0, 0));
+
     let kept = growth(|| Box::leak(Box::new(0_u64)).clone_from(&1));
     assert_eq!(kept, (8, 1), "the allocator counts");
 }

@@ -56,8 +56,14 @@ mod system {
 
 /// How far the coarse clock may be behind.
 pub(crate) fn coarse_step() -> Duration {
+    Duration::from_nanos(coarse_nanos())
+}
+
+/// [`coarse_step`] in nanoseconds.
+#[inline]
+pub(crate) fn coarse_nanos() -> u64 {
     static STEP: LazyLock<u64> = LazyLock::new(system::coarse_step);
-    Duration::from_nanos(*STEP)
+    *STEP
 }
 
 /// A point in monotonic time: nanoseconds since one second before the first clock read of the
@@ -91,7 +97,13 @@ impl Tick {
 
     /// This point moved forward; the far end of time instead of an overflow.
     pub(crate) fn after(self, delay: Duration) -> Self {
-        Tick(self.0.saturating_add(nanos(delay)))
+        self.after_nanos(nanos(delay))
+    }
+
+    /// [`after`](Self::after) so many nanoseconds.
+    #[inline]
+    pub(crate) fn after_nanos(self, delay: u64) -> Self {
+        Tick(self.0.saturating_add(delay))
     }
 
     /// The time since the first clock read of the process: as good as its start.

@@ -43,7 +43,7 @@ pub use self::availability::{
 pub use self::breaker::{
     ActiveOverride, BreakerEvent, CallCounts, CallError, CancelFailure, Cause, CircuitBreaker,
     CircuitBreakerConfig, CircuitBreakerConfigBuilder, CircuitBreakerError, CircuitBreakerMetrics,
-    CircuitState, ConfigError, Mode, OpenReason, Outcome, Override, OverrideOptions,
+    CircuitState, ConfigError, Label, Mode, OpenReason, Outcome, Override, OverrideOptions,
     ParseModeError, Permit, RateWindow, RejectionCounts, Subscription, TimeInState,
     TransitionCount, mode, set_mode,
 };

@@ -210,11 +210,10 @@ impl Entry {
         name: &'static str,
         role: Role,
         expected: Expected,
-        contender: C,
+        contender: Arc<C>,
         calls: Calls<C>,
         inputs: Inputs,
     ) -> Self {
-        let contender = Arc::new(contender);
         let counted = contender.clone();
         Entry {
             name,
@@ -238,7 +237,7 @@ impl Entry {
     where
         C: Contender + 'static,
     {
-        Self::new(name, role, Expected::AllDone, contender, calls::<C>, SUCCESS)
+        Self::new(name, role, Expected::AllDone, Arc::new(contender), calls::<C>, SUCCESS)
     }
 
     /// Calls that are not async, from one thread.
@@ -246,7 +245,7 @@ impl Entry {
     where
         C: SyncContender + 'static,
     {
-        Self::new(name, role, Expected::AllDone, contender, sync_calls::<C>, SUCCESS)
+        Self::new(name, role, Expected::AllDone, Arc::new(contender), sync_calls::<C>, SUCCESS)
     }
 
     /// Async calls of which each tenth fails.
@@ -254,13 +253,13 @@ impl Entry {
     where
         C: Contender + 'static,
     {
-        Self::new(name, role, Expected::TenthFailed, contender, calls::<C>, TENTH_FAILS)
+        Self::new(name, role, Expected::TenthFailed, Arc::new(contender), calls::<C>, TENTH_FAILS)
     }
 
     /// Async calls to a breaker that is open.
     pub fn open<C: Contender + 'static>(name: &'static str, role: Role, contender: C) -> Self {
         trip::<C>(&mut contender.handle());
-        Self::new(name, role, Expected::AllRejected, contender, calls::<C>, SUCCESS)
+        Self::new(name, role, Expected::AllRejected, Arc::new(contender), calls::<C>, SUCCESS)
     }
 
     /// Async calls from several threads.
@@ -272,7 +271,8 @@ impl Entry {
     ) -> Self {
         let contender = Arc::new(contender);
         let shared = contender.clone();
-        let mut entry = Self::calls(name, role, Shared(contender));
+        let mut entry =
+            Self::new(name, role, Expected::AllDone, contender, calls::<C>, SUCCESS);
         let processors = thread::available_parallelism().map_or(1, usize::from) as u64;
         entry.processors = threads.min(processors);
         entry.go = Box::new(move |tens| run_threads(&*shared, &SUCCESS, tens, threads));
@@ -327,21 +327,6 @@ impl Entry {
         let tens = 100;
         let more = (self.allocations)(2 * tens).count - (self.allocations)(tens).count;
         more as f64 / (10 * tens) as f64
-    }
-}
-
-/// A contender that threads share.
-struct Shared<C>(Arc<C>);
-
-impl<C: Contender> Contender for Shared<C> {
-    type Handle = C::Handle;
-
-    fn handle(&self) -> C::Handle {
-        self.0.handle()
-    }
-
-    async fn call(handle: &mut C::Handle, input: u64) -> Verdict {
-        C::call(handle, input).await
     }
 }
 

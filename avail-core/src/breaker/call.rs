@@ -8,15 +8,20 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::error::{CallError, CircuitBreakerError};
+use super::guard::{Guard, PlainGuard, Waiting};
+use super::inner::Inner;
 use super::metrics::End;
-use super::permit::{Guard, Outcome};
+use super::permit::Outcome;
+use super::state::Word;
 
 /// What is made of a call's output; each of its methods is called once at most.
 pub trait Finish<T> {
     /// What the caller gets.
     type Output;
+    /// How the call ended. This may be the user's code.
+    fn judge(&mut self, output: &T) -> End;
     /// The call has ended.
-    fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> Self::Output;
+    fn give(&mut self, output: T) -> Self::Output;
     /// The call was not let through, or was cut off.
     fn refuse(&mut self, error: CircuitBreakerError) -> Self::Output;
 }
@@ -29,17 +34,13 @@ impl<T, E> Finish<Result<T, E>> for ByResult {
     type Output = Result<T, CallError<E>>;
 
     #[inline]
-    fn finish(&mut self, guard: &mut Guard<'_>, output: Result<T, E>) -> Self::Output {
-        match output {
-            Ok(value) => {
-                guard.end(End::Success);
-                Ok(value)
-            }
-            Err(error) => {
-                guard.end(End::Failure);
-                Err(CallError::Operation(error))
-            }
-        }
+    fn judge(&mut self, output: &Result<T, E>) -> End {
+        if output.is_ok() { End::Success } else { End::Failure }
+    }
+
+    #[inline]
+    fn give(&mut self, output: Result<T, E>) -> Self::Output {
+        output.map_err(CallError::Operation)
     }
 
     fn refuse(&mut self, error: CircuitBreakerError) -> Self::Output {
@@ -54,8 +55,12 @@ impl<T, C: FnOnce(&T) -> Outcome> Finish<T> for Classified<C> {
     type Output = Result<T, CircuitBreakerError>;
 
     #[inline]
-    fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> Self::Output {
-        guard.settle(&output, taken(&mut self.0));
+    fn judge(&mut self, output: &T) -> End {
+        taken(&mut self.0)(output).into()
+    }
+
+    #[inline]
+    fn give(&mut self, output: T) -> Self::Output {
         Ok(output)
     }
 
@@ -71,8 +76,12 @@ impl<T, C: Fn(&T) -> End> Finish<T> for Judged<C> {
     type Output = T;
 
     #[inline]
-    fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> T {
-        guard.settle(&output, &self.0);
+    fn judge(&mut self, output: &T) -> End {
+        (self.0)(output)
+    }
+
+    #[inline]
+    fn give(&mut self, output: T) -> T {
         output
     }
 
@@ -92,8 +101,12 @@ where
     type Output = T;
 
     #[inline]
-    fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> T {
-        guard.settle(&output, &self.0);
+    fn judge(&mut self, output: &T) -> End {
+        (self.0)(output)
+    }
+
+    #[inline]
+    fn give(&mut self, output: T) -> T {
         output
     }
 
@@ -109,8 +122,12 @@ impl<T, C: Fn(&T) -> End> Finish<T> for JudgedOrCutOff<C> {
     type Output = Result<T, CircuitBreakerError>;
 
     #[inline]
-    fn finish(&mut self, guard: &mut Guard<'_>, output: T) -> Self::Output {
-        guard.settle(&output, &self.0);
+    fn judge(&mut self, output: &T) -> End {
+        (self.0)(output)
+    }
+
+    #[inline]
+    fn give(&mut self, output: T) -> Self::Output {
         Ok(output)
     }
 
@@ -123,12 +140,13 @@ pin_project! {
     /// A call that does nothing until it is polled. Dropped before its end, it is one that was given
     /// up.
     ///
-    /// It is written by hand, so that the guard stays where it is: what is moved as soon as it is
-    /// written costs more than the rest of a call that need not wait.
+    /// It is written by hand, so that a call which need not wait leaves nothing here but its
+    /// operation: its guard is kept only once it has to wait.
     #[must_use = "futures do nothing unless polled"]
     pub(super) struct Call<'a, Op, F, J> {
         // Before the future, so that the call is taken into account before it is torn down.
-        guard: Guard<'a>,
+        guard: Waiting<'a>,
+        breaker: &'a Inner,
         op: Option<Op>,
         finish: J,
         #[pin]
@@ -138,8 +156,8 @@ pin_project! {
 
 impl<'a, Op, F, J> Call<'a, Op, F, J> {
     #[inline]
-    pub(super) fn new(guard: Guard<'a>, op: Op, finish: J) -> Self {
-        Call { guard, op: Some(op), finish, future: None }
+    pub(super) fn new(breaker: &'a Inner, op: Op, finish: J) -> Self {
+        Call { guard: Waiting::default(), breaker, op: Some(op), finish, future: None }
     }
 }
 
@@ -155,28 +173,118 @@ where
     ///
     /// If it is polled after it has given its output.
     #[inline]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<J::Output> {
-        let mut this = self.project();
-        if let Some(op) = this.op.take() {
-            if !this.guard.enter_plainly() {
-                let refused = enter(this.guard, this.finish);
-                if refused.is_ready() {
-                    return refused;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<J::Output> {
+        let mut this = self.as_mut().project();
+        let breaker = *this.breaker;
+        // Before the word is loaded, beyond which the compiler carries nothing that it knows.
+        let slowly = match this.op.take() {
+            None => self.go_on(context),
+            Some(op) => match breaker.machine.plain_word() {
+                None => self.begin(op, context),
+                Some(word) => {
+                    let guard = PlainGuard { breaker, word };
+                    this.future.set(Some(op()));
+                    let Some(future) = this.future.as_mut().as_pin_mut() else { polled_again() };
+                    match future.poll(context) {
+                        Poll::Ready(output) => {
+                            let end = this.finish.judge(&output);
+                            guard.leave();
+                            if end == End::Success && breaker.machine.is_calm(word) {
+                                breaker.counters.count(End::Success);
+                                this.guard.none();
+                                this.future.set(None);
+                                return Poll::Ready(this.finish.give(output));
+                            }
+                            self.end(word, end, output)
+                        }
+                        Poll::Pending => {
+                            guard.leave();
+                            self.wait(Guard::plain(breaker, word), context)
+                        }
+                    }
                 }
-            }
-            let future = this.guard.watch(op);
-            this.future.set(Some(future));
-        }
-        let polled = match this.future.as_mut().as_pin_mut() {
-            Some(future) => poll(this.guard, future, this.finish, context),
-            None => polled_again(),
+            },
         };
-        if polled.is_ready() {
-            // What it holds is let go with the output, also where the call itself stays; and it
-            // can't be polled, and its end counted, once more.
-            this.future.set(None);
+        slowly.map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// What is not on the way of a plain call that need not wait stands apart, so that little is put
+/// where the call is awaited. `None`: it has to wait.
+impl<'a, Op, F, J> Call<'a, Op, F, J>
+where
+    Op: FnOnce() -> F,
+    F: Future,
+    J: Finish<F::Output>,
+{
+    /// The first poll of a call that is not plain.
+    #[inline(never)]
+    fn begin(mut self: Pin<&mut Self>, op: Op, context: &mut Context<'_>) -> Option<J::Output> {
+        let mut this = self.as_mut().project();
+        if let Some(refusal) = this.breaker.refuse_early() {
+            return Some(this.finish.refuse(this.breaker.refused(refusal)));
         }
-        polled
+        let mut guard = Guard::new(this.breaker);
+        if let Err(error) = guard.enter_slowly() {
+            return Some(this.finish.refuse(error));
+        }
+        let future = guard.watch(op);
+        this.future.set(Some(future));
+        self.run(&mut guard, context)
+    }
+
+    /// The end of a plain call at its first poll that has more to do than to be counted.
+    #[inline(never)]
+    fn end(self: Pin<&mut Self>, word: Word, end: End, output: F::Output) -> Option<J::Output> {
+        let mut this = self.project();
+        this.breaker.end_plain_slowly(word, end);
+        this.future.set(None);
+        Some(this.finish.give(output))
+    }
+
+    /// A later poll.
+    #[inline(never)]
+    fn go_on(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Option<J::Output> {
+        match self.as_mut().project().guard.take() {
+            Some(mut guard) => self.run(&mut guard, context),
+            None => polled_again(),
+        }
+    }
+
+    fn run(
+        mut self: Pin<&mut Self>,
+        guard: &mut Guard<'a>,
+        context: &mut Context<'_>,
+    ) -> Option<J::Output> {
+        let mut this = self.as_mut().project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else { polled_again() };
+        let Poll::Ready(output) = guard.watch(|| future.poll(context)) else {
+            return self.wait(guard.take(), context);
+        };
+        guard.settle(|| this.finish.judge(&output));
+        // What it holds is let go with the output, also where the call itself stays; and it can't be
+        // polled, and its end counted, once more.
+        this.future.set(None);
+        Some(this.finish.give(output))
+    }
+
+    #[inline(never)]
+    fn wait(
+        self: Pin<&mut Self>,
+        guard: Guard<'a>,
+        context: &mut Context<'_>,
+    ) -> Option<J::Output> {
+        let mut this = self.project();
+        match guard.wait(context) {
+            Ok(guard) => {
+                this.guard.keep(guard);
+                None
+            }
+            Err(error) => {
+                this.future.set(None);
+                Some(this.finish.refuse(error))
+            }
+        }
     }
 }
 
@@ -205,7 +313,20 @@ impl<F: Future, J: Finish<F::Output>> Future for Running<'_, F, J> {
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<J::Output> {
         let this = self.project();
-        poll(this.guard, this.future, this.finish, context)
+        let (guard, finish, future) = (this.guard, this.finish, this.future);
+        match guard.watch(|| future.poll(context)) {
+            Poll::Ready(output) => {
+                guard.settle(|| finish.judge(&output));
+                Poll::Ready(finish.give(output))
+            }
+            Poll::Pending => match guard.take().wait(context) {
+                Ok(waiting) => {
+                    *guard = waiting;
+                    Poll::Pending
+                }
+                Err(error) => Poll::Ready(finish.refuse(error)),
+            },
+        }
     }
 }
 
@@ -224,46 +345,9 @@ fn polled_again() -> ! {
     panic!("a call is not polled after its output")
 }
 
-/// Asks for the right to make a call that has more to do than to be counted. Pending: it may be
-/// made.
-#[inline(never)]
-fn enter<T, J: Finish<T>>(guard: &mut Guard<'_>, finish: &mut J) -> Poll<J::Output> {
-    match guard.enter_slowly() {
-        Ok(()) => Poll::Pending,
-        Err(error) => Poll::Ready(finish.refuse(error)),
-    }
-}
-
-/// The call has to wait, if it is not cut off.
-#[cold]
-#[inline(never)]
-fn wait<T, J: Finish<T>>(
-    guard: &mut Guard<'_>,
-    finish: &mut J,
-    context: &mut Context<'_>,
-) -> Poll<J::Output> {
-    match guard.wait(context) {
-        None => Poll::Pending,
-        Some(error) => Poll::Ready(finish.refuse(error)),
-    }
-}
-
-#[inline]
-fn poll<F: Future, J: Finish<F::Output>>(
-    guard: &mut Guard<'_>,
-    future: Pin<&mut F>,
-    finish: &mut J,
-    context: &mut Context<'_>,
-) -> Poll<J::Output> {
-    match guard.watch(|| future.poll(context)) {
-        Poll::Ready(output) => Poll::Ready(finish.finish(guard, output)),
-        Poll::Pending => wait(guard, finish, context),
-    }
-}
-
 impl<Op, F, J> fmt::Debug for Call<'_, Op, F, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("guard", &self.guard).finish_non_exhaustive()
+        f.debug_struct("Call").field("breaker", &self.breaker).finish_non_exhaustive()
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::label::Label;
 use super::nested::CallNotMade;
 
 /// Why a breaker let a call not through.
@@ -22,16 +22,16 @@ pub enum OpenReason {
     /// This share of the calls in the window failed.
     FailureRate {
         /// How many failed.
-        failed: u64,
+        failed: u32,
         /// Of how many.
-        calls: u64,
+        calls: u32,
     },
     /// This share of the calls in the window was slow.
     SlowCallRate {
         /// How many were slow.
-        slow: u64,
+        slow: u32,
         /// Of how many.
-        calls: u64,
+        calls: u32,
     },
     /// The health check failed that is run before any call is risked.
     RecoveryCheckFailed,
@@ -49,7 +49,7 @@ pub enum OpenReason {
     /// An operator forced it open.
     Forced {
         /// In the operator's words.
-        reason: Arc<str>,
+        reason: Label,
     },
 }
 
@@ -79,8 +79,8 @@ impl OpenReason {
     pub(crate) fn to_bits(&self) -> u64 {
         let (kind, a, b) = match *self {
             OpenReason::ConsecutiveFailures { failures } => (1, u64::from(failures), 0),
-            OpenReason::FailureRate { failed, calls } => (2, failed, calls),
-            OpenReason::SlowCallRate { slow, calls } => (3, slow, calls),
+            OpenReason::FailureRate { failed, calls } => (2, failed.into(), calls.into()),
+            OpenReason::SlowCallRate { slow, calls } => (3, slow.into(), calls.into()),
             OpenReason::RecoveryCheckFailed => (4, 0, 0),
             OpenReason::ProbeFailed => (5, 0, 0),
             OpenReason::ProbeExpired => (6, 0, 0),
@@ -93,12 +93,13 @@ impl OpenReason {
     }
 
     /// `None` for what no breaker opens for.
+    #[inline]
     pub(crate) fn from_bits(bits: u64) -> Option<Self> {
         let (a, b) = (bits >> 28 & Self::FIELD, bits & Self::FIELD);
         Some(match bits >> 56 {
             1 => OpenReason::ConsecutiveFailures { failures: a as u32 },
-            2 => OpenReason::FailureRate { failed: a, calls: b },
-            3 => OpenReason::SlowCallRate { slow: a, calls: b },
+            2 => OpenReason::FailureRate { failed: a as u32, calls: b as u32 },
+            3 => OpenReason::SlowCallRate { slow: a as u32, calls: b as u32 },
             4 => OpenReason::RecoveryCheckFailed,
             5 => OpenReason::ProbeFailed,
             6 => OpenReason::ProbeExpired,
@@ -163,7 +164,7 @@ pub enum CircuitBreakerError {
     #[non_exhaustive]
     Open {
         /// The breaker's name.
-        name: Arc<str>,
+        name: Label,
         /// Why it rejects.
         reason: OpenReason,
         /// How long until it lets a probe through, where that is known.
@@ -173,7 +174,7 @@ pub enum CircuitBreakerError {
     #[non_exhaustive]
     Timeout {
         /// The breaker's name.
-        name: Arc<str>,
+        name: Label,
         /// The time that the call was given.
         after: Duration,
     },
@@ -371,7 +372,7 @@ mod tests {
         }
         let forced = OpenReason::Forced { reason: "deploying".into() };
         assert_eq!(OpenReason::from_bits(forced.to_bits()), None);
-        let many = OpenReason::FailureRate { failed: u64::MAX, calls: 7 };
+        let many = OpenReason::FailureRate { failed: u32::MAX, calls: 7 };
         let shown = OpenReason::FailureRate { failed: 268_435_455, calls: 7 };
         assert_eq!(OpenReason::from_bits(many.to_bits()), Some(shown));
     }

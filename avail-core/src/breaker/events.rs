@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::config::{optional_seconds, seconds};
 use super::error::OpenReason;
+use super::label::Label;
 use super::overrides::{Mode, Override};
 use super::state::CircuitState;
 
@@ -63,9 +64,9 @@ pub enum Cause {
         /// Which.
         kind: Override,
         /// Who.
-        actor: Arc<str>,
+        actor: Label,
         /// Why.
-        reason: Arc<str>,
+        reason: Label,
         /// For how long, in JSON seconds; `None`: until it is cleared.
         #[serde(serialize_with = "optional_seconds")]
         ttl: Option<Duration>,

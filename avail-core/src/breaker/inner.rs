@@ -10,14 +10,15 @@ use super::config::CircuitBreakerConfig;
 use super::error::CircuitBreakerError;
 use super::events::{BreakerEvent, Listeners};
 use super::fleet::Fleet;
-use super::machine::{Change, Machine, Rejection, Standing, Ticket, Verdict};
+use super::label::Label;
+use super::machine::{Change, Machine, Refusal, RejectedBy, Rejection, Standing, Ticket, Verdict};
 use super::metrics::{CircuitBreakerMetrics, Counters, End, TimeInState, TransitionCount};
 use super::rules::Duties;
-use crate::clock::{Clock, ReadTime, Tick, coarse_step};
+use crate::clock::{Clock, ReadTime, Tick};
 use crate::log;
 
 pub(crate) struct Inner {
-    pub(super) name: Arc<str>,
+    pub(super) name: Label,
     /// What the monitor knows it as: its own name, or its family's.
     pub(super) component: Arc<str>,
     pub(crate) clock: Clock,
@@ -45,15 +46,27 @@ impl Inner {
 
     #[inline]
     pub(super) fn admit(&self) -> Result<Ticket, CircuitBreakerError> {
+        match self.refuse_early() {
+            Some(refusal) => Err(self.refused(refusal)),
+            None => self.admit_slowly(),
+        }
+    }
+
+    /// Of a call that is not to be refused early.
+    #[inline]
+    pub(super) fn admit_slowly(&self) -> Result<Ticket, CircuitBreakerError> {
         if self.machine.duties().has(Duties::IN_FLIGHT) {
             self.look_at_overdue();
         }
-        if let Some(ticket) = self.machine.admit_closed() {
-            return Ok(ticket);
+        match self.machine.admit_closed() {
+            Some(ticket) => Ok(ticket),
+            None => self.admit_apart(),
         }
-        // Most of those that are rejected are so long before the end of the open time.
-        let early = self.machine.reject_early(self.clock.coarse(), 2 * coarse_step());
-        match early.map_or_else(|| self.machine.admit(self.clock.now()), Err) {
+    }
+
+    #[inline(never)]
+    fn admit_apart(&self) -> Result<Ticket, CircuitBreakerError> {
+        match self.machine.admit(self.clock.now()) {
             Ok(ticket) => {
                 self.deliver();
                 Ok(ticket)
@@ -62,7 +75,29 @@ impl Inner {
         }
     }
 
+    /// Most calls that are rejected are so long before the end of the open time.
     #[inline]
+    pub(super) fn refuse_early(&self) -> Option<Refusal> {
+        if self.machine.is_plainly_open() { self.refuse_early_if_open() } else { None }
+    }
+
+    #[inline(never)]
+    fn refuse_early_if_open(&self) -> Option<Refusal> {
+        let refusal = self.machine.refuse_early(|| self.clock.coarse())?;
+        self.counters.count_rejection(RejectedBy::Open);
+        self.deliver();
+        Some(refusal)
+    }
+
+    #[inline]
+    pub(super) fn refused(&self, refusal: Refusal) -> CircuitBreakerError {
+        CircuitBreakerError::Open {
+            name: self.name.clone(),
+            reason: refusal.reason(),
+            retry_after: Some(refusal.retry_after()),
+        }
+    }
+
     fn reject(&self, rejection: Rejection) -> CircuitBreakerError {
         self.counters.count_rejection(rejection.state);
         self.deliver();
@@ -87,7 +122,35 @@ impl Inner {
         }
     }
 
-    pub(super) fn settle(&self, Ended { ticket, duties, started, end }: Ended) {
+    #[inline]
+    pub(super) fn settle(&self, ended: Ended) {
+        if self.settle_measured(ended) {
+            self.counters.count(End::Success);
+            self.deliver();
+        } else {
+            self.settle_any(ended);
+        }
+    }
+
+    /// A good call that is nothing but measured, where the coarse clock will do: what rates cost.
+    /// `false`: there is more to it, and nothing is done yet.
+    #[inline]
+    fn settle_measured(&self, Ended { ticket, duties, started, end }: Ended) -> bool {
+        let plain = ticket.lease.is_none() && ticket.word.is_plainly_closed();
+        if end != End::Success || !duties.has(Duties::COARSE) || !plain {
+            return false;
+        }
+        let now = duties.has(Duties::LATENCY).then(|| self.clock.coarse());
+        let took = now.zip(started).map(|(now, started)| now.since(started));
+        if took.is_some_and(|took| self.machine.rules().is_slow(took)) {
+            return false;
+        }
+        let coarse = || now.unwrap_or_else(|| self.clock.coarse());
+        self.machine.record_good(ticket.word, coarse, || self.clock.now())
+    }
+
+    #[inline(never)]
+    fn settle_any(&self, Ended { ticket, duties, started, end }: Ended) {
         let verdict = match end {
             End::Success => Verdict::Good,
             End::Failure | End::Panic | End::CancelledOverdue | End::Timeout => Verdict::Bad,
@@ -113,6 +176,7 @@ impl Inner {
     }
 
     /// The call has to be timed from now on.
+    #[inline]
     pub(super) fn start(&self, ticket: Ticket, duties: Duties) -> Tick {
         let now = if duties.has(Duties::COARSE) { self.clock.coarse() } else { self.clock.now() };
         self.enter(ticket, duties, now);
@@ -127,6 +191,7 @@ impl Inner {
     }
 
     /// Tells the listeners what has happened, unless another thread is telling them already.
+    #[inline]
     pub(crate) fn deliver(&self) {
         if self.machine.has_changes() {
             self.deliver_all();
@@ -146,7 +211,7 @@ impl Inner {
 
     pub(super) fn tell(&self, change: Change) {
         let event = BreakerEvent {
-            breaker: self.name.clone(),
+            breaker: self.name.shared().clone(),
             component: self.component.clone(),
             sequence: change.sequence,
             at: self.wall_at(change.at),
@@ -172,7 +237,7 @@ impl Inner {
         let now = self.clock.now();
         let seen = self.machine.observe(now);
         CircuitBreakerMetrics {
-            name: self.name.clone(),
+            name: self.name.shared().clone(),
             state: seen.state,
             state_since: self.wall_at(seen.since),
             failure_count: seen.failures,

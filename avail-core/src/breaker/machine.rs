@@ -23,6 +23,7 @@ mod transition;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,35 @@ pub(crate) struct Rejection {
     pub(crate) reason: OpenReason,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) state: RejectedBy,
+}
+
+/// The rejection of a call by an open breaker, as two numbers that travel in registers: what is
+/// moved in memory as soon as it is written costs more than the rest of a rejection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    reason: NonZeroU64,
+    /// How long it stays open, in nanoseconds.
+    left: u64,
+}
+
+impl Refusal {
+    #[inline]
+    pub(crate) fn reason(self) -> OpenReason {
+        // It is one that opened the breaker.
+        OpenReason::from_bits(self.reason.get()).unwrap_or(OpenReason::Tripped)
+    }
+
+    #[inline]
+    pub(crate) fn retry_after(self) -> Duration {
+        Duration::from_nanos(self.left)
+    }
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        let retry_after = Some(refusal.retry_after());
+        Rejection { reason: refusal.reason(), retry_after, state: RejectedBy::Open }
+    }
 }
 
 /// What rejected a call: the label of the rejection counters.
@@ -147,7 +177,8 @@ struct Cold {
     /// In shadow: until when it would be open.
     quiet_until: Tick,
     /// How long each state was met until `since`.
-    spent: [Duration; 3],
+    /// In nanoseconds.
+    spent: [u64; 3],
     failures: u32,
     since: Tick,
     leases: Vec<Tick>,

@@ -42,6 +42,7 @@ impl Counters {
         self.0.count(end as usize);
     }
 
+    #[inline]
     pub(crate) fn count_rejection(&self, by: RejectedBy) {
         self.0.count(ENDS + by as usize);
     }

@@ -7,10 +7,10 @@
 //! | `machine` | the atomics and the lock around it |
 //! | `rules`, `window` | what opens it, and over which calls |
 //! | `seat`, `shards` | what no two threads write |
-//! | `permit` | the right to make one call, returned whatever happens to the call |
+//! | `permit`, `guard` | the right to make one call, returned whatever happens to the call |
 //! | `call` | a call under way, as a future |
 //! | `config`, `builder`, `overrides` | what it can be told |
-//! | `events`, `metrics`, `error` | what it tells |
+//! | `events`, `metrics`, `error`, `label` | what it tells |
 //! | `nested` | how it sees the rejection of another one |
 //! | `fleet` | the switch for all breakers |
 
@@ -20,7 +20,9 @@ mod config;
 mod error;
 mod events;
 pub(crate) mod fleet;
+mod guard;
 mod inner;
+mod label;
 mod machine;
 mod metrics;
 mod nested;
@@ -47,11 +49,13 @@ pub use self::builder::{CircuitBreakerConfigBuilder, ConfigError};
 pub use self::config::{CancelFailure, CircuitBreakerConfig, RateWindow};
 pub use self::error::{CallError, CircuitBreakerError, OpenReason};
 pub use self::events::{BreakerEvent, Cause, Subscription};
+pub use self::guard::Guard;
+pub use self::label::Label;
 pub use self::metrics::{
     CallCounts, CircuitBreakerMetrics, RejectionCounts, TimeInState, TransitionCount,
 };
 pub use self::overrides::{ActiveOverride, Mode, Override, OverrideOptions, ParseModeError};
-pub use self::permit::{Guard, Outcome, Permit};
+pub use self::permit::{Outcome, Permit};
 pub use self::state::CircuitState;
 
 pub(crate) use self::events::Listeners;
@@ -122,7 +126,8 @@ impl CircuitBreaker {
         });
         let inner = fleet.clone().admit(move |fleet_id, mode| {
             Arc::new(Inner {
-                name,
+                // Of the members of a family there may be any number.
+                name: if name == component { Label::kept(name) } else { name.into() },
                 component,
                 machine: Machine::new(config.shared(), clock.now(), mode, own),
                 clock,
@@ -180,7 +185,7 @@ impl CircuitBreaker {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        Call::new(self.guard(), op, ByResult)
+        Call::new(&self.inner, op, ByResult)
     }
 
     /// [`call`](Self::call) for a function that is not async.
@@ -203,7 +208,8 @@ impl CircuitBreaker {
         let mut guard = self.guard();
         guard.enter()?;
         let output = guard.watch(op);
-        ByResult.finish(&mut guard, output)
+        guard.settle(|| ByResult.judge(&output));
+        ByResult.give(output)
     }
 
     /// Runs `op` if the breaker lets it, and asks `classify` what its result counts as.
@@ -239,7 +245,7 @@ impl CircuitBreaker {
         Fut: Future<Output = R>,
         C: FnOnce(&R) -> Outcome,
     {
-        Call::new(self.guard(), op, Classified(Some(classify)))
+        Call::new(&self.inner, op, Classified(Some(classify)))
     }
 
     /// Asks for the right to make one call, for code that can't be put into a closure. The slot is

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use super::label::Label;
 
 /// What an operator lays over a breaker's automatic state. It wins until it is cleared or expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,9 +80,9 @@ pub struct ActiveOverride {
     #[serde(rename = "override")]
     pub kind: Override,
     /// Why, in the operator's words.
-    pub reason: Arc<str>,
+    pub reason: Label,
     /// Who.
-    pub actor: Arc<str>,
+    pub actor: Label,
     /// Since when.
     pub since: DateTime<Utc>,
     /// Until when; `None`: until it is cleared.

@@ -157,11 +157,17 @@ impl Rules {
         let rate = |rate: &AtomicU64| f64::from_bits(rate.load(Relaxed));
         let Tally { calls, failed, slow } = tally;
         if tally.reaches(failed, rate(&self.failure_rate)) {
-            return Some(OpenReason::FailureRate { failed, calls });
+            return Some(OpenReason::FailureRate { failed: shown(failed), calls: shown(calls) });
         }
         let slowness = rate(&self.slow_call_rate);
-        tally.reaches(slow, slowness).then_some(OpenReason::SlowCallRate { slow, calls })
+        let reason = OpenReason::SlowCallRate { slow: shown(slow), calls: shown(calls) };
+        tally.reaches(slow, slowness).then_some(reason)
     }
+}
+
+/// A count as a reason shows it.
+fn shown(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// The window that is recorded in: one of two, which are made when they are first asked for, and

@@ -59,8 +59,13 @@ impl<T: Default> Shards<T> {
     /// This thread's, which no other writes; `None` where it can't have one, as at its very end.
     #[inline]
     pub(crate) fn mine(&self) -> Option<&T> {
-        let seat = taken_seat();
-        if self.owner.load(Relaxed) == seat { Some(&self.own.0) } else { self.mine_elsewhere() }
+        self.mine_here().or_else(|| self.mine_elsewhere())
+    }
+
+    /// This thread's, if that is the one inside.
+    #[inline]
+    fn mine_here(&self) -> Option<&T> {
+        (self.owner.load(Relaxed) == taken_seat()).then_some(&self.own.0)
     }
 
     #[inline(never)]
@@ -112,6 +117,14 @@ pub(crate) struct Sharded<const N: usize>(Shards<Counts<N>>);
 #[derive(Debug)]
 struct Counts<const N: usize>([AtomicU64; N]);
 
+impl<const N: usize> Counts<N> {
+    /// Nobody else writes it, so that a load and a store lose nothing.
+    #[inline]
+    fn add(&self, counter: usize) {
+        self.0[counter].store(self.0[counter].load(Relaxed).wrapping_add(1), Relaxed);
+    }
+}
+
 impl<const N: usize> Default for Counts<N> {
     fn default() -> Self {
         Counts([const { AtomicU64::new(0) }; N])
@@ -128,11 +141,16 @@ impl<const N: usize> Sharded<N> {
     /// Adds one to the counter.
     #[inline]
     pub(crate) fn count(&self, counter: usize) {
-        match self.0.mine() {
-            // Nobody else writes it, so that a load and a store lose nothing.
-            Some(Counts(own)) => {
-                own[counter].store(own[counter].load(Relaxed).wrapping_add(1), Relaxed);
-            }
+        match self.0.mine_here() {
+            Some(own) => own.add(counter),
+            None => self.count_elsewhere(counter),
+        }
+    }
+
+    #[inline(never)]
+    fn count_elsewhere(&self, counter: usize) {
+        match self.0.mine_elsewhere() {
+            Some(own) => own.add(counter),
             None => _ = self.0.shared().0[counter].fetch_add(1, Relaxed),
         }
     }

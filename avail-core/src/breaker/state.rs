@@ -60,6 +60,11 @@ impl fmt::Display for CircuitState {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 
+/// The states, in their place.
+const CLOSED: u64 = 0;
+const OPEN: u64 = 1;
+const HALF_OPEN: u64 = 2;
+
 const STATE: u32 = 0;
 const OVERRIDE: u32 = 2;
 const DUTIES: u32 = 4;
@@ -99,7 +104,13 @@ impl Word {
         self.0 & ((1 << DUTIES) - 1) == 0
     }
 
-    /// That, and calls have nothing to do but to be counted: the one question of the fast path.
+    /// Open and left alone.
+    #[inline]
+    pub(crate) fn is_plainly_open(self) -> bool {
+        self.0 & ((1 << DUTIES) - 1) == OPEN
+    }
+
+    /// Closed and left alone, and calls have nothing to do but to be counted: the one question of the fast path.
     #[inline]
     pub(crate) fn is_plain(self) -> bool {
         self.0 & ((1 << IN_FLIGHT) - 1) == 0
@@ -112,20 +123,20 @@ impl Word {
 
     /// The automatic state, whatever an override makes of it.
     pub(crate) fn state(self) -> CircuitState {
-        match self.field(STATE, 2) {
-            0 => CircuitState::Closed,
-            1 => CircuitState::Open,
+        match u64::from(self.field(STATE, 2)) {
+            CLOSED => CircuitState::Closed,
+            OPEN => CircuitState::Open,
             _ => CircuitState::HalfOpen,
         }
     }
 
     fn with_state(self, state: CircuitState) -> Self {
         let code = match state {
-            CircuitState::Closed => 0,
-            CircuitState::Open => 1,
-            CircuitState::HalfOpen => 2,
+            CircuitState::Closed => CLOSED,
+            CircuitState::Open => OPEN,
+            CircuitState::HalfOpen => HALF_OPEN,
         };
-        self.with(STATE, 2, code)
+        self.with(STATE, 2, code as u32)
     }
 
     pub(crate) fn active_override(self) -> Option<Override> {

@@ -1,13 +1,13 @@
 //! What happens when a call comes.
 
-use std::time::Duration;
+use std::num::NonZeroU64;
 
-use super::{Machine, NEVER, RejectedBy, Rejection, Ticket};
+use super::{Machine, NEVER, Refusal, RejectedBy, Rejection, Ticket};
 use crate::breaker::error::OpenReason;
 use crate::breaker::events::Cause;
 use crate::breaker::overrides::Override;
 use crate::breaker::state::{CircuitState, Word};
-use crate::clock::Tick;
+use crate::clock::{Tick, coarse_nanos};
 use crate::primitive::Ordering;
 
 impl Machine {
@@ -23,6 +23,11 @@ impl Machine {
     fn closed_word(&self) -> Option<Word> {
         let word = self.load();
         word.is_plainly_closed().then_some(word)
+    }
+
+    #[inline]
+    pub(crate) fn is_plainly_open(&self) -> bool {
+        self.load().is_plainly_open()
     }
 
     /// The closed path.
@@ -78,8 +83,8 @@ impl Machine {
     }
 
     fn admit_open(&self, word: Word, now: Tick) -> Option<Result<Ticket, Rejection>> {
-        if let Some(rejection) = self.still_open(word, now, Duration::ZERO) {
-            return Some(Err(rejection));
+        if let Some(refusal) = self.refusal(word, now, 0) {
+            return Some(Err(refusal.into()));
         }
         let mut transition = self.transition(word, now)?;
         if now < transition.cold.open_until {
@@ -96,26 +101,26 @@ impl Machine {
         transition.take_slot().map(Ok)
     }
 
-    /// The rejection of a breaker that is open for a good while yet: `now` may be late by `margin`.
+    /// The rejection of a breaker that is open for a good while yet, by the coarse clock.
     #[inline]
-    pub(crate) fn reject_early(&self, now: Tick, margin: Duration) -> Option<Rejection> {
+    pub(crate) fn refuse_early(&self, coarse: impl FnOnce() -> Tick) -> Option<Refusal> {
         let word = self.load();
-        let open = word.active_override().is_none() && word.state() == CircuitState::Open;
-        if open { self.still_open(word, now, margin) } else { None }
+        if !word.is_plainly_open() {
+            return None;
+        }
+        let (now, margin) = (coarse(), 2 * coarse_nanos());
+        self.refusal(word, now, margin)
     }
 
     /// The rejection of an open breaker, without the lock: what it says is written before the word
     /// that opens it, and belongs to it while the word stays.
     #[inline]
-    fn still_open(&self, word: Word, now: Tick, margin: Duration) -> Option<Rejection> {
+    fn refusal(&self, word: Word, now: Tick, margin: u64) -> Option<Refusal> {
         // Acquire, so that the word is not read again before them.
-        let until = Tick::from_nanos(self.open_until.load(Ordering::Acquire));
-        let reason = OpenReason::from_bits(self.open_reason.load(Ordering::Acquire))?;
-        (now.after(margin) < until && self.load() == word).then(|| Rejection {
-            reason,
-            retry_after: Some(until.since(now)),
-            state: RejectedBy::Open,
-        })
+        let until = self.open_until.load(Ordering::Acquire);
+        let reason = NonZeroU64::new(self.open_reason.load(Ordering::Acquire))?;
+        let left = until.saturating_sub(now.as_nanos());
+        (left > margin && self.load() == word).then_some(Refusal { reason, left })
     }
 
     fn is_supervised(&self, now: Tick) -> bool {

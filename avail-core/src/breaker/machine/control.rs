@@ -116,7 +116,7 @@ impl Machine {
         // A lease that has ended unnoticed re-opened it then: since that moment no state is counted,
         // so that no figure shrinks when it is noticed.
         let lease = Tick::from_nanos(self.first_lease.load(Ordering::Relaxed));
-        let mut spent = cold.spent;
+        let mut spent = cold.spent.map(Duration::from_nanos);
         let met = ended.unwrap_or(lease).min(now).since(cold.since);
         spent[self.load().effective_state() as usize] += met;
         if let Some(ended) = ended {
@@ -209,8 +209,8 @@ impl ActiveOverride {
             .and_then(|ttl| since.checked_add_signed(ttl));
         let own = ActiveOverride {
             kind,
-            reason: Arc::from(options.reason),
-            actor: Arc::from(options.actor),
+            reason: options.reason.into(),
+            actor: options.actor.into(),
             since,
             until,
         };

@@ -40,6 +40,26 @@ impl Machine {
         Standing::Current
     }
 
+    /// Takes a good call into account that was admitted under this word, and that was not slow.
+    /// `false`: there is more to it, and nothing is done yet.
+    #[inline]
+    pub(crate) fn record_good(
+        &self,
+        word: Word,
+        coarse: impl FnOnce() -> Tick,
+        exact: impl FnOnce() -> Tick,
+    ) -> bool {
+        let Some(window) = self.windows.current().filter(|_| self.is_calm(word)) else {
+            return false;
+        };
+        let good = Mark { failed: false, slow: false };
+        let told = window.record(word.epoch(), good, self.rules.min_calls(), coarse);
+        if told.is_some_and(|tally| self.rules.broken_by(tally).is_some()) {
+            self.rate_reached(word, exact());
+        }
+        true
+    }
+
     fn record(&self, word: Word, mark: Mark, time: &impl ReadTime) {
         let Some(window) = self.windows.current() else { return };
         let told = window.record(word.epoch(), mark, self.rules.min_calls(), || time.now());
@@ -144,7 +164,10 @@ impl Machine {
         }
         // Relaxed: as a read-modify-write it carries that Release on. It comes before the streak,
         // so that a failure which sees this one in the streak does not take it for an old one.
-        self.last_failure.fetch_max(now.as_nanos(), Ordering::Relaxed);
+        if last < now {
+            // Else it is as late already, as in a burst within one step of the coarse clock.
+            self.last_failure.fetch_max(now.as_nanos(), Ordering::Relaxed);
+        }
         let before = self.streak.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |streak| {
             let room = u64::from(streak as u32 != u32::MAX);
             (streak_epoch(streak) == epoch).then_some(streak + room)

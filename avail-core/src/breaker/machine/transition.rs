@@ -6,7 +6,7 @@ use super::{Change, Cold, Machine, NEVER, Ticket, empty_streak};
 use crate::breaker::error::OpenReason;
 use crate::breaker::events::Cause;
 use crate::breaker::state::{CircuitState, Word};
-use crate::clock::Tick;
+use crate::clock::{Tick, nanos};
 use crate::primitive::{MutexGuard, Ordering};
 
 /// A change under way: the lock is held, the word is what it was when the lock was taken.
@@ -53,7 +53,7 @@ impl Transition<'_> {
         self.publish(next);
         let to = self.word.effective_state();
         if from != to {
-            let met = self.at.since(self.cold.since);
+            let met = nanos(self.at.since(self.cold.since));
             self.cold.spent[from as usize] += met;
             self.cold.since = self.at;
             self.cold.transitions[from as usize][to as usize] += 1;

@@ -23,6 +23,29 @@ fn a_call_that_is_polled_after_its_output_is_not_counted_again() {
 }
 
 #[test]
+fn a_call_that_panics_at_its_first_poll_is_counted_once_wherever_it_does() {
+    let breaker = CircuitBreaker::new("b", CircuitBreakerConfig::default());
+    let mut context = Context::from_waker(Waker::noop());
+    let mut panics = |call: &mut dyn FnMut(&mut Context<'_>)| {
+        assert!(catch_unwind(AssertUnwindSafe(|| call(&mut context))).is_err());
+    };
+    type Ready = std::future::Ready<Result<u32, ()>>;
+    panics(&mut |context| {
+        let _ = pin!(breaker.call(|| -> Ready { panic!("in the operation") })).poll(context);
+    });
+    panics(&mut |context| {
+        let op = || poll_fn(|_| -> Poll<Result<u32, ()>> { panic!("in the future") });
+        let _ = pin!(breaker.call(op)).poll(context);
+    });
+    panics(&mut |context| {
+        let classify = |_: &u32| panic!("in the classifier");
+        let _ = pin!(breaker.call_classified(|| std::future::ready(1), classify)).poll(context);
+    });
+    let calls = breaker.metrics().calls;
+    assert_eq!((calls.panic, calls.failed(), calls.success, calls.cancelled), (3, 3, 0, 0));
+}
+
+#[test]
 fn a_call_lets_its_operation_go_when_it_gives_its_output() {
     let breaker = CircuitBreaker::new("b", CircuitBreakerConfig::default());
     let held = Arc::new(());

@@ -43,15 +43,16 @@ fn main() -> Result<(), Failure> {
     for path in ["/liveness", "/readiness"] {
         let body = body(server.local_addr(), path)?;
         let bare = bare(body.clone())?;
+        let threads = [thread_of(bare), "avail-http".to_owned()];
         let mut runs: [Vec<Run>; 2] = Default::default();
         for round in 0..rounds {
             for turn in 0..2 {
                 // Every other round goes backwards.
                 let which = ((round + turn) % 2) as usize;
                 let address = [bare, server.local_addr()][which];
-                let before = processor_time(THREADS[which])?;
+                let before = processor_time(&threads[which])?;
                 let (rate, p99) = wrk(address, path, seconds)?;
-                let time = processor_time(THREADS[which])? - before;
+                let time = processor_time(&threads[which])? - before;
                 let answers = rate * f64::from(seconds);
                 runs[which].push(Run { rate, p99, micros: time.as_secs_f64() * 1e6 / answers });
             }
@@ -96,8 +97,10 @@ fn bare(body: Bytes) -> Result<SocketAddr, Failure> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let thread = std::thread::Builder::new().name(THREADS[0].into());
+    let (tell, told) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new().name(thread_of(address));
     thread.spawn(move || {
+        let _ = tell.send(()); // by now it has its name
         runtime.block_on(async {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
             let mut connections = JoinSet::new();
@@ -118,6 +121,7 @@ fn bare(body: Bytes) -> Result<SocketAddr, Failure> {
             }
         });
     })?;
+    told.recv()?;
     Ok(address)
 }
 
@@ -141,8 +145,10 @@ struct Run {
     micros: f64,
 }
 
-/// The names of the servers' threads, bare and ours.
-const THREADS: [&str; 2] = ["bare", "avail-http"];
+/// The name of a bare server's thread.
+fn thread_of(bare: SocketAddr) -> String {
+    format!("bare-{}", bare.port())
+}
 
 /// How long the thread of that name has run on a processor.
 fn processor_time(name: &str) -> Result<Duration, Failure> {

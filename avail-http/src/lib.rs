@@ -13,6 +13,8 @@
 //! | merge the routes into an axum application | `router()` (cargo feature `axum`) |
 //! | answer in another framework | [`HealthEndpoints`], [`prometheus::render`] |
 //!
+//! What changes something, such as opening a breaker by hand, is off unless an [`Admin`] is given.
+//!
 //! ```no_run
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use avail_core::AvailabilityMonitor;

@@ -38,7 +38,9 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let monitor = runtime.block_on(monitor())?;
     let server = Server::new(&monitor).listen("127.0.0.1:0").environment(false).start()?;
-    println!("| path | bytes | server | answers a second | least | most | of bare | p99 | µs of its thread an answer | of bare |");
+    println!(
+        "| path | bytes | server | answers a second | least | most | of bare | p99 | µs of its thread an answer | of bare |"
+    );
     println!("|---|--:|---|--:|--:|--:|--:|--:|--:|--:|");
     for path in ["/liveness", "/readiness"] {
         let body = body(server.local_addr(), path)?;
@@ -64,9 +66,8 @@ fn main() -> Result<(), Failure> {
 }
 
 async fn monitor() -> Result<AvailabilityMonitor, Failure> {
-    let mut builder = AvailabilityMonitor::builder()
-        .discover(false)
-        .breakers(CircuitBreakerRegistry::new());
+    let mut builder =
+        AvailabilityMonitor::builder().discover(false).breakers(CircuitBreakerRegistry::new());
     for component in 0..COMPONENTS {
         builder = builder.check(
             HealthCheck::new(format!("component-{component}"), || async {})

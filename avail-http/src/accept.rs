@@ -52,8 +52,8 @@ pub(crate) fn takes_gzip(accept_encoding: &str) -> bool {
 fn weighed(range: &str) -> (String, f32) {
     let mut parts = range.split(';').map(str::trim);
     let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let weights = parts.filter_map(|parameter| parameter.split_once('='));
-    let weight = weights.filter(|(key, _)| key.trim().eq_ignore_ascii_case("q")).last();
+    let mut parameters = parts.filter_map(|parameter| parameter.split_once('='));
+    let weight = parameters.rfind(|(key, _)| key.trim().eq_ignore_ascii_case("q"));
     (name, weight.map_or(1.0, |(_, value)| value.trim().parse().unwrap_or(0.0)))
 }
 

@@ -15,6 +15,8 @@
 //! | answer `grpc.health.v1` in a tonic application | `grpc::service` (cargo feature `grpc`) |
 //! | export the figures by the `metrics` facade | `bridge` (cargo feature `metrics`) |
 //!
+//! What changes something, such as opening a breaker by hand, is off unless an [`Admin`] is given.
+//!
 //! ```no_run
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use avail_core::AvailabilityMonitor;

@@ -80,28 +80,32 @@ impl Asked<'_> {
             return Answer::json(StatusCode::METHOD_NOT_ALLOWED, &body)
                 .with(header::ALLOW, HeaderValue::from_static(ALLOWED));
         }
-        let caller = self.caller(endpoints);
         match route {
-            Route::Probe(probe) => self.probe(probe, endpoints, caller),
-            Route::Component(name) => component(endpoints, &name, caller),
+            Route::Probe(probe) => self.probe(probe, endpoints),
+            Route::Component(name) => component(endpoints, &name, self.caller(endpoints)),
             Route::Metrics => self.negotiated(match Format::of(&self.list(header::ACCEPT)) {
-                Format::Json => Answer::json(StatusCode::OK, &endpoints.metrics_for(caller)),
+                Format::Json => {
+                    Answer::json(StatusCode::OK, &endpoints.metrics_for(self.caller(endpoints)))
+                }
                 Format::Prometheus(form) => exposition(endpoints, form),
             }),
             Route::Prometheus => {
                 let form = Format::text_form(&self.list(header::ACCEPT));
                 self.negotiated(exposition(endpoints, form))
             }
-            Route::Incidents => self.incidents(endpoints, caller),
+            Route::Incidents => self.incidents(endpoints),
         }
     }
 
-    fn probe(&self, probe: Probe, endpoints: &HealthEndpoints, caller: Caller) -> Answer {
+    fn probe(&self, probe: Probe, endpoints: &HealthEndpoints) -> Answer {
         match TextQuery::parse(self.query) {
             Err(error) => bad_query(&error),
-            Ok(Some(query)) => {
-                in_words(probe, &endpoints.status(), endpoints.sight(caller), &query)
-            }
+            Ok(Some(query)) => in_words(
+                probe,
+                &endpoints.status(),
+                endpoints.sight(self.caller(endpoints)),
+                &query,
+            ),
             Ok(None) => endpoints.kept().answer(probe, endpoints.monitor(), || {
                 let status = endpoints.status();
                 in_json(probe, &status).or_retry_if(may_pass_soon(probe, &status))
@@ -109,14 +113,17 @@ impl Asked<'_> {
         }
     }
 
-    fn incidents(&self, endpoints: &HealthEndpoints, caller: Caller) -> Answer {
+    fn incidents(&self, endpoints: &HealthEndpoints) -> Answer {
         let query = match IncidentQuery::parse(self.query) {
             Ok(query) => query,
             Err(error) => return bad_query(&error),
         };
         match &query.component {
             Some(name) if !endpoints.knows(name) => no_component(name, &endpoints.status()),
-            _ => Answer::json(StatusCode::OK, &endpoints.incidents_for(caller, &query)),
+            _ => Answer::json(
+                StatusCode::OK,
+                &endpoints.incidents_for(self.caller(endpoints), &query),
+            ),
         }
     }
 

@@ -117,12 +117,14 @@ fn watch(address: SocketAddr, pod: &Pod) {
     pod.ready.store(false, Ordering::Release);
 }
 
+type Endpoint = (SocketAddr, Arc<Pod>);
+
 /// The replicas that requests go to, by what the kubelet says.
 #[derive(Clone, Default)]
-struct Service(Arc<Mutex<Vec<(SocketAddr, Arc<Pod>)>>>);
+struct Service(Arc<Mutex<Vec<Endpoint>>>);
 
 impl Service {
-    fn pods(&self) -> Vec<(SocketAddr, Arc<Pod>)> {
+    fn pods(&self) -> Vec<Endpoint> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -128,7 +128,8 @@ fn dribble(address: SocketAddr, begun: Instant, length: Duration) -> usize {
 
 fn ended(stream: &mut TcpStream) -> bool {
     match stream.read(&mut [0; 1024]) {
-        Ok(_) => true,
+        Ok(0) => true,
+        Ok(_) => panic!("half a head was answered"),
         Err(error) => error.kind() != ErrorKind::WouldBlock,
     }
 }

@@ -87,7 +87,7 @@ struct EndOfMaintenance {
 
 impl Target {
     /// What the body asks for.
-    pub(super) fn read(self, body: &[u8]) -> Result<Action, Answer> {
+    pub(super) fn read(self, body: &[u8]) -> Result<Action, Box<Answer>> {
         match self {
             Target::Breaker { name, command } if command.passes() => {
                 let Passing { actor, reason, ttl } = parse(body, PASSING)?;
@@ -127,7 +127,7 @@ const PASSING: &str = r#"{ "actor": "anna", "reason": "moving the disk", "ttl": 
 const MAINTENANCE: &str = r#"{ "actor": "anna", "reason": "moving the disk", "duration": "1h 30m", "component": "storage" }, and without `component` of the whole system"#;
 const END: &str = r#"{ "actor": "anna", "reason": "it went well", "component": "storage" }, and without `component` of the whole system"#;
 
-fn parse<T: DeserializeOwned>(body: &[u8], allowed: &str) -> Result<T, Answer> {
+fn parse<T: DeserializeOwned>(body: &[u8], allowed: &str) -> Result<T, Box<Answer>> {
     // serde would take a list of the values, too.
     let parsed = match body.trim_ascii_start().first() {
         Some(b'{') => serde_json::from_slice(body).map_err(|error| defused(&error.to_string())),
@@ -135,7 +135,8 @@ fn parse<T: DeserializeOwned>(body: &[u8], allowed: &str) -> Result<T, Answer> {
     };
     parsed.map_err(|error| {
         let error = format!("the body is not as it has to be: {error}");
-        Answer::json(StatusCode::BAD_REQUEST, &json!({ "error": error, "allowed": allowed }))
+        let body = json!({ "error": error, "allowed": allowed });
+        Answer::json(StatusCode::BAD_REQUEST, &body).into()
     })
 }
 

@@ -83,25 +83,25 @@ pub(super) fn admit(
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Target, Answer> {
+) -> Result<Target, Box<Answer>> {
     let Some(target) = Target::of(uri.path()) else {
         let body = json!({ "error": "there is nothing at this path", "paths": PATHS });
-        return Err(Answer::json(StatusCode::NOT_FOUND, &body));
+        return Err(Answer::json(StatusCode::NOT_FOUND, &body).into());
     };
     if method != Method::POST {
         let answer = refuse(StatusCode::METHOD_NOT_ALLOWED, "this path takes POST only");
-        return Err(answer.with(header::ALLOW, HeaderValue::from_static("POST")));
+        return Err(answer.with(header::ALLOW, HeaderValue::from_static("POST")).into());
     }
     if !names_allowed_host(admin, uri, headers) {
         let error = "this host is none of those that may be named here; the program lists them \
                      by `Admin::hosts`";
-        return Err(refuse(StatusCode::FORBIDDEN, error));
+        return Err(refuse(StatusCode::FORBIDDEN, error).into());
     }
     let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     if !authorization.and_then(bearer).is_some_and(|shown| admin.token.is(shown)) {
         let answer = refuse(StatusCode::UNAUTHORIZED, "this path needs the bearer token");
         let scheme = HeaderValue::from_static("Bearer realm=\"avail\"");
-        return Err(answer.with(header::WWW_AUTHENTICATE, scheme));
+        return Err(answer.with(header::WWW_AUTHENTICATE, scheme).into());
     }
     has_acceptable_body(headers).map(|()| target)
 }
@@ -115,17 +115,17 @@ fn names_allowed_host(admin: &Admin, uri: &Uri, headers: &HeaderMap) -> bool {
 }
 
 /// A form of a web page can send none that is said to be JSON.
-fn has_acceptable_body(headers: &HeaderMap) -> Result<(), Answer> {
+fn has_acceptable_body(headers: &HeaderMap) -> Result<(), Box<Answer>> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let media = text(header::CONTENT_TYPE).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim();
     if !media.eq_ignore_ascii_case("application/json") {
         let error = "the body has to be `Content-Type: application/json`";
-        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, error).into());
     }
     match text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok()) {
-        None => Err(refuse(StatusCode::LENGTH_REQUIRED, "the body needs a Content-Length")),
-        Some(length) if length > BODY => Err(too_long()),
+        None => Err(refuse(StatusCode::LENGTH_REQUIRED, "the body needs a Content-Length").into()),
+        Some(length) if length > BODY => Err(too_long().into()),
         Some(_) => Ok(()),
     }
 }

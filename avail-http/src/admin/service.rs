@@ -64,13 +64,16 @@ impl AdminService {
     }
 
     /// What a request asks to be done, or the answer where nothing is.
-    pub(crate) fn admit<B>(&self, request: &Request<B>) -> Result<Admitted, Response<Full<Bytes>>> {
+    pub(crate) fn admit<B>(
+        &self,
+        request: &Request<B>,
+    ) -> Result<Admitted, Box<Response<Full<Bytes>>>> {
         if !is_admin(request.uri().path()) {
-            return Err(self.health.answer(request));
+            return Err(self.health.answer(request).into());
         }
         match admit(&self.admin, request.method(), request.uri(), request.headers()) {
             Ok(target) => Ok(Admitted { target, peer: request.extensions().get().copied() }),
-            Err(refusal) => Err(complete(refusal, request.method() == http::Method::HEAD)),
+            Err(refusal) => Err(complete(*refusal, request.method() == http::Method::HEAD).into()),
         }
     }
 
@@ -87,7 +90,7 @@ impl AdminService {
                 let endpoints = self.health.endpoints();
                 Performance { endpoints, action, caller }.perform().await
             }
-            Err(refusal) => refusal,
+            Err(refusal) => *refusal,
         };
         complete(answer, false)
     }
@@ -103,7 +106,7 @@ impl AdminService {
                 let service = self.clone();
                 Box::pin(async move { Ok(service.perform(admitted, request.into_body()).await) })
             }
-            Err(answer) => Box::pin(std::future::ready(Ok(answer))),
+            Err(answer) => Box::pin(std::future::ready(Ok(*answer))),
         }
     }
 }
@@ -120,16 +123,16 @@ fn complete(answer: Answer, head: bool) -> Response<Full<Bytes>> {
 }
 
 /// The body, if it comes in time and is no longer than it may be.
-async fn read<B>(body: B) -> Result<Bytes, Answer>
+async fn read<B>(body: B) -> Result<Bytes, Box<Answer>>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     match tokio::time::timeout(TIME, Limited::new(body, BODY).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
-        Ok(Err(_)) => Err(refuse(StatusCode::BAD_REQUEST, "the body could not be read")),
-        Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the body took more than 2 s")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long().into()),
+        Ok(Err(_)) => Err(refuse(StatusCode::BAD_REQUEST, "the body could not be read").into()),
+        Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the body took more than 2 s").into()),
     }
 }
 

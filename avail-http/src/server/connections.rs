@@ -23,6 +23,8 @@ const LIMIT: usize = 256;
 const HEAD: usize = 8 * 1024;
 /// How long answers under way may take once the server ends.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How often it is looked whether they are done.
+const GLANCE: Duration = Duration::from_millis(10);
 /// How long accepting waits where the system has nothing to give, such as file descriptors.
 const RELIEF: Duration = Duration::from_millis(100);
 
@@ -33,13 +35,12 @@ pub(super) async fn serve(
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut guests = Guests::default();
-    let stop = stopped.clone();
     let mut end = pin!(told(&mut stopped));
     loop {
         tokio::select! {
             () = &mut end => break,
             accepted = listener.accept() => match accepted {
-                Ok(client) => guests.welcome(client, served.clone(), stop.clone()),
+                Ok(client) => guests.welcome(client, served.clone()),
                 Err(error) => {
                     tracing::debug!(%error, "a connection could not be accepted");
                     guests.dismiss_one();
@@ -100,18 +101,13 @@ struct Guests {
 }
 
 impl Guests {
-    fn welcome(
-        &mut self,
-        client: (TcpStream, SocketAddr),
-        served: Served,
-        stop: watch::Receiver<bool>,
-    ) {
+    fn welcome(&mut self, client: (TcpStream, SocketAddr), served: Served) {
         if self.known.len() >= LIMIT && !self.dismiss_one() {
             return;
         }
         let (id, phase) = (self.next, PhaseCell::default());
         self.next += 1;
-        let connection = converse(client, served, phase.clone(), stop);
+        let connection = converse(client, served, phase.clone());
         let task = self.tasks.spawn(async move {
             connection.await;
             id
@@ -138,9 +134,15 @@ impl Guests {
         }
     }
 
-    /// Each was told to leave by the same word as the server.
+    /// Those that wait leave at once, and those that are being answered after that: they are looked at
+    /// here, so that no connection has to listen for the end at each of its requests.
     async fn all_left(mut self, limit: Duration) {
-        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let all = async {
+            while !self.tasks.is_empty() {
+                while self.dismiss_one() {}
+                let _ = tokio::time::timeout(GLANCE, self.one_left()).await;
+            }
+        };
         if tokio::time::timeout(limit, all).await.is_err() {
             self.tasks.shutdown().await;
         }
@@ -148,31 +150,17 @@ impl Guests {
 }
 
 /// One connection, from its first byte to its end.
-async fn converse(
-    (stream, peer): (TcpStream, SocketAddr),
-    served: Served,
-    phase: PhaseCell,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn converse((stream, peer): (TcpStream, SocketAddr), served: Served, phase: PhaseCell) {
     // Answers are small, and each is written at once.
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Patient::new(stream, phase.clone()));
     let answer = service_fn(|request| served.answer(request, peer, &phase));
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE)
-            .max_buf_size(HEAD)
-            .serve_connection(io, answer)
-    );
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = told(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .max_buf_size(HEAD)
+        .serve_connection(io, answer);
+    if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection ended early");
     }
 }

@@ -21,11 +21,20 @@ fn fault(version: Version, headers: &HeaderMap) -> Option<&'static str> {
         (None, _) if version >= Version::HTTP_11 => Some("a request of HTTP/1.1 needs a Host"),
         (None, _) => None,
         (Some(_), Some(_)) => Some("a request has one Host, and this has several"),
-        (Some(host), None) => {
-            let valid = host.is_empty() || Authority::try_from(host.as_bytes()).is_ok();
-            (!valid).then_some("this Host is none: it is a name or an address, and maybe a port")
-        }
+        (Some(host), None) => (!is_host(host.as_bytes()))
+            .then_some("this Host is none: it is a name or an address, and maybe a port"),
     }
+}
+
+/// Most are made of what any host may be made of, and need no parsing.
+fn is_host(text: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let (name, port) = match text.iter().position(|byte| *byte == b':') {
+        Some(colon) => (&text[..colon], &text[colon + 1..]),
+        None => (text, [].as_slice()),
+    };
+    let plain = name.iter().all(is_plain) && port.len() <= 4 && port.iter().all(u8::is_ascii_digit);
+    text.is_empty() || (plain && !name.is_empty()) || Authority::try_from(text).is_ok()
 }
 
 #[cfg(test)]
@@ -36,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_request_names_one_host_unless_it_is_of_http_1_0() {
-        let table: [(Version, &[&str], bool); 9] = [
+        let table: [(Version, &[&str], bool); 13] = [
             (Version::HTTP_11, &["x"], true),
             (Version::HTTP_11, &["10.0.0.7:8000"], true),
             (Version::HTTP_11, &["[::1]:8000"], true),
@@ -44,6 +53,10 @@ mod tests {
             (Version::HTTP_11, &[], false),
             (Version::HTTP_11, &["x", "x"], false),
             (Version::HTTP_11, &["x y"], false),
+            (Version::HTTP_11, &["a.example-1.org:65535"], true),
+            (Version::HTTP_11, &["x:1:2"], false),
+            (Version::HTTP_11, &["x/y"], false),
+            (Version::HTTP_11, &["[::1"], false),
             (Version::HTTP_10, &[], true),
             (Version::HTTP_10, &["x", "y"], false),
         ];

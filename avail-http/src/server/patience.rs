@@ -4,7 +4,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,6 +21,9 @@ pub(super) const IDLE: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// A socket that gives up on a slow client.
+///
+/// The clock is read once the socket has nothing to say, and the timer is looked at only where it may
+/// have rung: a request that comes whole and is answered at once costs one read of the clock.
 #[derive(Debug)]
 pub(super) struct Patient<S> {
     socket: S,
@@ -28,17 +31,29 @@ pub(super) struct Patient<S> {
     /// Whether a head has begun in the phase `Idle`.
     in_head: bool,
     shown: PhaseCell,
-    deadline: Instant,
+    /// How long the client may take from when the socket first had nothing to say.
+    patience: Duration,
+    deadline: Option<Instant>,
     /// It may end before the deadline, and is then set again: setting it is dear.
     sleep: Pin<Box<Sleep>>,
+    /// Whom the timer wakes.
+    waker: Option<Waker>,
 }
 
 impl<S> Patient<S> {
     pub(super) fn new(socket: S, shown: PhaseCell) -> Self {
         let deadline = Instant::now() + HEAD;
-        let sleep = Box::pin(tokio::time::sleep_until(deadline));
         shown.set(Phase::New);
-        Patient { socket, phase: Phase::New, in_head: true, shown, deadline, sleep }
+        Patient {
+            socket,
+            phase: Phase::New,
+            in_head: true,
+            shown,
+            patience: HEAD,
+            deadline: Some(deadline),
+            sleep: Box::pin(tokio::time::sleep_until(deadline)),
+            waker: None,
+        }
     }
 
     fn enter(&mut self, phase: Phase, patience: Duration) {
@@ -48,10 +63,8 @@ impl<S> Patient<S> {
     }
 
     fn give(&mut self, patience: Duration) {
-        self.deadline = Instant::now() + patience;
-        if self.deadline < self.sleep.deadline() {
-            self.sleep.as_mut().reset(self.deadline);
-        }
+        self.patience = patience;
+        self.deadline = None;
     }
 
     /// Something came from the client.
@@ -83,14 +96,35 @@ impl<S> Patient<S> {
         if self.phase != Phase::Answering && self.shown.is_answering() {
             return Poll::Pending;
         }
+        let Some(deadline) = self.deadline else { return self.begin_deadline(context) };
         loop {
-            ready!(self.sleep.as_mut().poll(context));
-            if self.deadline <= self.sleep.deadline() {
+            ready!(self.poll_sleep(context));
+            if deadline <= self.sleep.deadline() {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
-            let deadline = self.deadline;
             self.sleep.as_mut().reset(deadline);
         }
+    }
+
+    fn begin_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let now = Instant::now();
+        let deadline = now + self.patience;
+        self.deadline = Some(deadline);
+        let rings_for_us = self.waker.as_ref().is_some_and(|one| one.will_wake(context.waker()));
+        let rings_at = self.sleep.deadline();
+        if rings_for_us && now < rings_at && rings_at <= deadline {
+            return Poll::Pending;
+        }
+        if deadline < rings_at {
+            self.sleep.as_mut().reset(deadline);
+        }
+        self.poll_deadline(context)
+    }
+
+    fn poll_sleep(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let polled = self.sleep.as_mut().poll(context);
+        self.waker = polled.is_pending().then(|| context.waker().clone());
+        polled
     }
 
     /// What the socket says, or the error once it has said nothing for too long.

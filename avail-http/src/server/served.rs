@@ -61,7 +61,7 @@ impl Served {
                 let work = service.clone().perform(admitted, request.into_body());
                 Answering::Made(Box::pin(async { Ok(work.await) }))
             }
-            Err(answer) => at_once(answer, &request),
+            Err(answer) => at_once(*answer, &request),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How many probes are answered, beside a bare server of the same stack that gives a constant of the
-//! same size: both on a thread of their own, asked in turns by `wrk`.
+//! same size: both on a thread of their own, asked in turns by `wrk`. Beside the rate stands the
+//! processor time of the server's thread for an answer, which other programs disturb less.
 //!
 //! ```sh
 //! cargo run --release --locked --features http --bin probes             # 7 rounds of 3 s each
@@ -37,18 +38,25 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let monitor = runtime.block_on(monitor())?;
     let server = Server::new(&monitor).listen("127.0.0.1:0").environment(false).start()?;
-    println!("| path | bytes | server | answers a second | least | most | p99 | of bare |");
-    println!("|---|--:|---|--:|--:|--:|--:|--:|");
+    println!(
+        "| path | bytes | server | answers a second | least | most | of bare | p99 | µs of its thread an answer | of bare |"
+    );
+    println!("|---|--:|---|--:|--:|--:|--:|--:|--:|--:|");
     for path in ["/liveness", "/readiness"] {
         let body = body(server.local_addr(), path)?;
         let bare = bare(body.clone())?;
-        let mut runs = [Vec::new(), Vec::new()];
+        let threads = [thread_of(bare), "avail-http".to_owned()];
+        let mut runs: [Vec<Run>; 2] = Default::default();
         for round in 0..rounds {
             for turn in 0..2 {
                 // Every other round goes backwards.
                 let which = ((round + turn) % 2) as usize;
                 let address = [bare, server.local_addr()][which];
-                runs[which].push(wrk(address, path, seconds)?);
+                let before = processor_time(&threads[which])?;
+                let (rate, p99) = wrk(address, path, seconds)?;
+                let time = processor_time(&threads[which])? - before;
+                let answers = rate * f64::from(seconds);
+                runs[which].push(Run { rate, p99, micros: time.as_secs_f64() * 1e6 / answers });
             }
         }
         report(path, body.len(), &runs);
@@ -58,9 +66,8 @@ fn main() -> Result<(), Failure> {
 }
 
 async fn monitor() -> Result<AvailabilityMonitor, Failure> {
-    let mut builder = AvailabilityMonitor::builder()
-        .discover(false)
-        .breakers(CircuitBreakerRegistry::new());
+    let mut builder =
+        AvailabilityMonitor::builder().discover(false).breakers(CircuitBreakerRegistry::new());
     for component in 0..COMPONENTS {
         builder = builder.check(
             HealthCheck::new(format!("component-{component}"), || async {})
@@ -91,7 +98,10 @@ fn bare(body: Bytes) -> Result<SocketAddr, Failure> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::spawn(move || {
+    let (tell, told) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new().name(thread_of(address));
+    thread.spawn(move || {
+        let _ = tell.send(()); // by now it has its name
         runtime.block_on(async {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
             let mut connections = JoinSet::new();
@@ -111,7 +121,8 @@ fn bare(body: Bytes) -> Result<SocketAddr, Failure> {
                 });
             }
         });
-    });
+    })?;
+    told.recv()?;
     Ok(address)
 }
 
@@ -125,6 +136,32 @@ fn constant(body: Bytes) -> Response<Full<Bytes>> {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// What a turn gave.
+#[derive(Clone, Debug)]
+struct Run {
+    rate: f64,
+    p99: String,
+    micros: f64,
+}
+
+/// The name of a bare server's thread.
+fn thread_of(bare: SocketAddr) -> String {
+    format!("bare-{}", bare.port())
+}
+
+/// How long the thread of that name has run on a processor.
+fn processor_time(name: &str) -> Result<Duration, Failure> {
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        if std::fs::read_to_string(task.join("comm"))?.trim() == name {
+            let text = std::fs::read_to_string(task.join("schedstat"))?;
+            let nanos = text.split(' ').next().unwrap_or_default().parse()?;
+            return Ok(Duration::from_nanos(nanos));
+        }
+    }
+    Err(format!("no thread is named {name}").into())
 }
 
 /// Answers a second, and the 99th percentile of how long one took.
@@ -146,17 +183,26 @@ fn wrk(address: SocketAddr, path: &str, seconds: u32) -> Result<(f64, String), F
     Ok((value("Requests/sec:")?.parse()?, value("99%")?))
 }
 
-fn report(path: &str, bytes: usize, runs: &[Vec<(f64, String)>; 2]) {
-    let medians = [&runs[0], &runs[1]].map(|runs| {
-        let mut sorted = runs.clone();
-        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-        (sorted[sorted.len() / 2].clone(), sorted[0].0, sorted[sorted.len() - 1].0)
-    });
-    let bare = medians[0].0.0;
-    for (name, ((median, p99), least, most)) in ["bare", "avail"].into_iter().zip(medians) {
-        let ratio = median / bare * 100.0;
+fn report(path: &str, bytes: usize, runs: &[Vec<Run>; 2]) {
+    let sorted = |runs: &[Run], key: fn(&Run) -> f64| {
+        let mut runs = runs.to_vec();
+        runs.sort_by(|a, b| key(a).total_cmp(&key(b)));
+        runs
+    };
+    let middle = |runs: &[Run], key| sorted(runs, key)[runs.len() / 2].clone();
+    let (rate, micros) = (|run: &Run| run.rate, |run: &Run| run.micros);
+    let bare = (middle(&runs[0], rate).rate, middle(&runs[0], micros).micros);
+    for (name, runs) in ["bare", "avail"].into_iter().zip(runs) {
+        let by_rate = sorted(runs, rate);
+        let (median, time) = (middle(runs, rate), middle(runs, micros).micros);
         println!(
-            "| `{path}` | {bytes} | {name} | {median:.0} | {least:.0} | {most:.0} | {p99} | {ratio:.0} % |"
+            "| `{path}` | {bytes} | {name} | {:.0} | {:.0} | {:.0} | {:.0} % | {} | {time:.2} | {:.0} % |",
+            median.rate,
+            by_rate[0].rate,
+            by_rate[by_rate.len() - 1].rate,
+            median.rate / bare.0 * 100.0,
+            median.p99,
+            time / bare.1 * 100.0,
         );
     }
 }

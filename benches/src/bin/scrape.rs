@@ -9,15 +9,17 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use avail::http::prometheus::{Form, render_as};
 use avail::http::HealthEndpoints;
+use avail::http::prometheus::{Form, render_as};
 use avail::{AvailabilityMonitor, CircuitBreakerRegistry, HealthCheck};
 
 const ROUNDS: usize = 31;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    println!("| components | snapshot | text | bytes | OpenMetrics | text as gzip | bytes | JSON | bytes |");
+    println!(
+        "| components | snapshot | text | bytes | OpenMetrics | text as gzip | bytes | JSON | bytes |"
+    );
     println!("|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for components in [10, 1_000, 10_000] {
         let monitor = runtime.block_on(start(components))?;
@@ -47,9 +49,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Each has run some times, and one in ten has failed and recovered.
 async fn start(components: usize) -> Result<AvailabilityMonitor, avail::MonitorError> {
-    let mut builder = AvailabilityMonitor::builder()
-        .discover(false)
-        .breakers(CircuitBreakerRegistry::new());
+    let mut builder =
+        AvailabilityMonitor::builder().discover(false).breakers(CircuitBreakerRegistry::new());
     for component in 0..components {
         let check = HealthCheck::new(format!("component-{component}"), || async {});
         builder = builder.check(check.interval(Duration::from_secs(3_600)));

@@ -51,7 +51,7 @@ async fn a_refresh_waits_for_the_run_under_way_and_never_runs_beside_it() {
 #[tokio::test(start_paused = true)]
 async fn a_refresh_ends_although_the_check_does_not() {
     let _isolated = isolated();
-    let check = HealthCheck::new("stuck", || std::future::pending::<()>()).timeout(seconds(2));
+    let check = HealthCheck::new("stuck", std::future::pending::<()>).timeout(seconds(2));
     let monitor = builder().check(check).start().await.expect("starts");
     let result = monitor.refresh("stuck").await.expect("its timeout ends it");
     assert_eq!(result.class, Some(FailureClass::Timeout));
@@ -111,7 +111,7 @@ async fn what_operators_did_is_kept_in_memory_and_in_the_history() {
     monitor.stop().await;
 
     let text = std::fs::read_to_string(&path).expect("a history");
-    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line));
+    let lines = text.lines().map(serde_json::from_str::<serde_json::Value>);
     let lines: Vec<_> = lines.map(|line| line.expect("JSON")).collect();
     let kept: Vec<_> = lines.iter().filter(|line| line["type"] == "audit").collect();
     assert_eq!(kept.len(), 2, "{text}");

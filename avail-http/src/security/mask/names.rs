@@ -106,8 +106,8 @@ fn behind_words(after: &str) -> Option<&str> {
 /// Where in a value the secret is.
 fn extent(name: &str, value: &str) -> (usize, usize) {
     let line = value.find(['\n', '\r']).unwrap_or(value.len());
-    if value.starts_with("\\\"") {
-        return (2, value[2..].find("\\\"").unwrap_or(value.len() - 2));
+    if let Some(inside) = value.strip_prefix("\\\"") {
+        return (2, inside.find("\\\"").unwrap_or(inside.len()));
     }
     if let Some(quote) = value.chars().next().filter(|c| "\"'`".contains(*c)) {
         return (1, quoted(&value[1..], quote));

@@ -114,7 +114,9 @@ impl Breaker<'_> {
         let here = Span::mixed_site();
         let future_of = shape.path_at_output(krate, "future_of");
         let future = shape.at_output(quote_spanned!(here=> future));
+        let found = self.found_early();
         quote_spanned! {here=>
+            #found
             let future = #krate::__private::eager(|| #body);
             let future = #future_of::<#output, _>(#future);
             #guarded
@@ -126,8 +128,9 @@ impl Breaker<'_> {
     fn box_future_body(&self) -> TokenStream {
         let Breaker { krate, shape, .. } = self;
         let (returned, body) = (&shape.returned, self.function.body());
-        let guarded = self.guarded_future();
+        let (found, guarded) = (self.found_early(), self.guarded_future());
         quote_spanned! {Span::mixed_site()=>
+            #found
             let future = #krate::__private::eager(|| -> #returned #body);
             #krate::__private::Box::pin(#guarded)
         }
@@ -324,11 +327,19 @@ impl Breaker<'_> {
         } else {
             quote_spanned!(here=> let rules = #rules;)
         };
-        let find = match self.code("key") {
-            Some(key) => self.find_member(key),
-            None => self.find(),
+        let find = match (self.found_early(), self.code("key")) {
+            (Some(_), _) => TokenStream::new(),
+            (None, Some(key)) => self.find_member(key),
+            (None, None) => self.find(),
         };
         quote_spanned!(here=> #rules #find)
+    }
+
+    /// A member of a family is found before a body that makes a future: that takes what the key is
+    /// made of.
+    fn found_early(&self) -> Option<TokenStream> {
+        let makes_future = matches!(self.shape.kind, Kind::Future | Kind::BoxFuture);
+        self.code("key").filter(|_| makes_future).map(|key| self.find_member(key))
     }
 
     fn find(&self) -> TokenStream {

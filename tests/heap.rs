@@ -52,6 +52,63 @@ fn main() {
     println!("test a_window_of_the_past_is_not_kept ... ok");
     a_call_that_may_be_cut_off_leaves_no_timer_however_it_ends();
     println!("test a_call_that_may_be_cut_off_leaves_no_timer_however_it_ends ... ok");
+    #[cfg(feature = "macros")]
+    {
+        annotated::calls_allocate_nothing();
+        println!("test calls_of_annotated_functions_allocate_nothing ... ok");
+    }
+}
+
+#[cfg(feature = "macros")]
+mod annotated {
+    use avail::CircuitBreakerError;
+    use stats_alloc::Region;
+
+    type Answer = Result<usize, CircuitBreakerError>;
+
+    #[avail::circuit_breaker(name = "heap::plain")]
+    async fn plain(text: &str) -> Answer {
+        Ok(text.len())
+    }
+
+    #[avail::circuit_breaker(name = "heap::text", key = text)]
+    fn by_text(text: &str) -> Answer {
+        Ok(text.len())
+    }
+
+    struct Tenant(String);
+
+    #[avail::circuit_breaker(name = "heap::owned", key = tenant.0)]
+    async fn by_owned_text(tenant: &Tenant) -> Answer {
+        Ok(tenant.0.len())
+    }
+
+    #[avail::circuit_breaker(name = "heap::number", key = number % 8)]
+    fn by_number(number: usize) -> Answer {
+        Ok(number)
+    }
+
+    /// Once the breaker is found, and each member of a family has been made.
+    pub(super) fn calls_allocate_nothing() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let tenants: Vec<_> = (0..8).map(|number| Tenant(format!("tenant {number}"))).collect();
+        let round = async || {
+            for (number, tenant) in tenants.iter().enumerate() {
+                let text = &*tenant.0;
+                let all = [plain(text).await, by_text(text), by_owned_text(tenant).await];
+                assert!(all.iter().all(Result::is_ok) && by_number(number).is_ok());
+            }
+        };
+        let rounds = async || {
+            for _ in 0..100 {
+                round().await;
+            }
+        };
+        runtime.block_on(round());
+        let region = Region::new(super::ALLOCATOR);
+        runtime.block_on(rounds());
+        assert_eq!(region.change().allocations, 0);
+    }
 }
 
 fn a_call_that_may_be_cut_off_leaves_no_timer_however_it_ends() {

@@ -112,7 +112,7 @@ impl Declaration {
 
     /// Whether one breaker, or one family, can be both.
     pub(crate) fn agrees_with(&self, other: &Declaration) -> bool {
-        self.settings == other.settings && self.max_keys == other.max_keys
+        self.settings.config() == other.settings.config() && self.max_keys == other.max_keys
     }
 
     fn default_name(&self) -> String {

@@ -1,6 +1,7 @@
 //! `#[circuit_breaker]`.
 
 mod body;
+mod find;
 mod mentions;
 mod methods;
 mod rules;

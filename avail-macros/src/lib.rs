@@ -10,8 +10,8 @@
 //! | `wrap` | what both expansions are made of |
 //! | `circuit_breaker`, `health_check` | the two attributes |
 //!
-//! In `circuit_breaker`, `rules` says what keys mean together, `body` what becomes of a body, and
-//! `methods` what of an `impl` block.
+//! In `circuit_breaker`, `rules` says what keys mean together, `body` what becomes of a body, `find`
+//! how that finds its breaker, and `methods` what becomes of an `impl` block.
 
 mod args;
 mod block;

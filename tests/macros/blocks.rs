@@ -48,7 +48,7 @@ where
         self.row.as_mut().ok_or(Error::Broken)
     }
 
-    #[must_use]
+    #[inline]
     fn lazily(&self) -> impl Future<Output = BlockResult<T>> + Send + '_ {
         self.row()
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use avail::{AvailabilityMonitor, Health, HealthStatus, Probe, testing};
+use avail::{AvailabilityMonitor, CircuitState, Health, HealthStatus, Probe, testing};
+
+use super::breaker::{Error, breaker};
 
 const QUEUE: &str = "checks::queue";
 
@@ -80,5 +82,27 @@ async fn a_dependency_follows_a_check_to_its_new_name_and_out_of_the_way() {
     let status = monitor.status();
     let disk = status.component("checks::disk").expect("known");
     assert_eq!(*disk.depends_on, ["queue".into()]);
+    monitor.stop().await;
+}
+
+#[avail::circuit_breaker(name = "checks::recovers", recovery_check = QUEUE, timeout = "10s")]
+async fn recovers() -> Result<(), Error> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recovery_check_is_followed_to_its_new_name_and_spares_the_calls() {
+    let _isolated = testing::isolated();
+    let builder = AvailabilityMonitor::builder();
+    let renamed = builder.rename("macros::checks::queue_is_short", "queue");
+    let monitor = renamed.start().await.expect("it starts");
+    let breaker = breaker("checks::recovers");
+    recovers().await.expect("closed");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    breaker.trip();
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    assert_eq!(breaker.state(), CircuitState::HalfOpen, "the check has passed");
+    assert_eq!(breaker.metrics().rejections.awaiting_check, 0);
+    recovers().await.expect("a probe");
     monitor.stop().await;
 }

@@ -1,6 +1,7 @@
 //! `key = …`: a breaker for each tenant.
 
 use std::fmt::Display;
+use std::future::Future;
 use std::net::IpAddr;
 
 use avail::{AvailabilityMonitor, CircuitBreakerRegistry, CircuitState, circuit_breaker, testing};
@@ -79,6 +80,34 @@ fn a_key_is_anything_that_can_be_shown() {
         ["hosts[10.0.0.1]", "names[1.5]", "names[a]", "names[eu/7]", "shards[1]", "shards[2]"];
     assert_eq!(names, expected.map(|name| format!("families::{name}")));
     assert_eq!(breaker("families::shards[1]").metrics().calls.success, 2);
+}
+
+#[circuit_breaker(name = "families::futures", key = tenant)]
+fn future(tenant: String) -> impl Future<Output = Result<usize, Error>> + Send {
+    async move { Ok(tenant.len()) }
+}
+
+#[async_trait::async_trait]
+trait Serve {
+    async fn serve(&self, tenant: String) -> Result<usize, Error>;
+}
+
+#[async_trait::async_trait]
+impl Serve for u32 {
+    #[circuit_breaker(name = "families::futures", key = format!("{tenant}{self}"))]
+    async fn serve(&self, tenant: String) -> Result<usize, Error> {
+        Ok(tenant.len())
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_makes_a_future_may_take_what_the_key_is_made_of() {
+    let isolated = testing::isolated();
+    let spawned = isolated.spawn(future("acme".into()));
+    assert_eq!((spawned.await.expect("joined"), 1.serve("acme".into()).await), (Ok(4), Ok(4)));
+    for key in ["acme", "acme1"] {
+        assert_eq!(breaker(&format!("families::futures[{key}]")).metrics().calls.success, 1);
+    }
 }
 
 #[circuit_breaker(name = "families::few", key = id, max_keys = 2, failure_threshold = 1, critical)]

@@ -25,7 +25,7 @@ async fn answered(block: Block) -> Result<u8, Error> {
     block.first().copied().ok_or(Error::Broken)
 }
 
-#[avail::circuit_breaker(failure_if = |answer| answer.is_err(), ignore = |error| *error == Error::Broken)]
+#[avail::circuit_breaker(failure_if = |answer| *answer == Ok(0), ignore = |error| *error == Error::Broken)]
 async fn judged(block: Block) -> Result<u8, Error> {
     tokio::task::yield_now().await;
     block.first().copied().ok_or(Error::Broken)

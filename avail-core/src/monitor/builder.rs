@@ -230,7 +230,18 @@ impl AvailabilityMonitorBuilder {
             prolonged_after: self.prolonged_after,
             prolonged_is_fatal: self.prolonged_is_fatal,
             keeps_history: self.history_file.is_some(),
+            renamed: self.renamed(),
         }
+    }
+
+    /// The annotated checks that go by another name here.
+    fn renamed(&self) -> BTreeMap<Arc<str>, Arc<str>> {
+        let renamed = site::linked_checks().into_iter().filter_map(|(name, site)| {
+            let path = site.origin.path();
+            let to = self.renames.iter().find(|(from, _)| *from == path);
+            to.map(|(_, to)| (name, to.clone()))
+        });
+        renamed.collect()
     }
 
     /// Discovered and given by hand.
@@ -282,8 +293,8 @@ impl AvailabilityMonitorBuilder {
         named.collect()
     }
 
-    /// Refuses attributes whose `recovery_check` names no check. One that is left out, or goes by
-    /// another name here, is there: then calls probe as usual.
+    /// Refuses attributes whose `recovery_check` names no check. One that is left out is there: then
+    /// calls probe as usual.
     fn recovery_checks_are_there(
         &self,
         checks: &[HealthCheck],

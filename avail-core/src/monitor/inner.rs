@@ -2,7 +2,7 @@
 
 mod tasks;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::ThreadId;
@@ -57,13 +57,15 @@ const RECENT: usize = 256;
 const EVENTS: usize = 1_024;
 
 /// What the builder was told, for as long as the monitor lives.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Terms {
     pub(super) check_interval: Duration,
     pub(super) target: f64,
     pub(super) prolonged_after: Duration,
     pub(super) prolonged_is_fatal: bool,
     pub(super) keeps_history: bool,
+    /// Checks that go by another name here than where they are declared.
+    pub(super) renamed: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -527,7 +529,10 @@ impl Inner {
     /// Where a breaker's recovery check is due, that check runs now.
     fn run_awaited_checks(&self) {
         let tasks = lock(&self.tasks);
-        let runs = |check: &str| tasks.contains_key(check);
+        let runs = |check: &Arc<str>| {
+            let check = self.terms.renamed.get(check).unwrap_or(check);
+            tasks.contains_key(check).then(|| check.clone())
+        };
         let (now, _) = self.moment();
         for check in self.recoveries.look(&self.registry, runs, now) {
             if let Some(task) = tasks.get(&check) {

@@ -28,22 +28,20 @@ struct Waiting {
 }
 
 impl Recoveries {
-    /// Looks for breakers that wait, and gives the checks that are to run for them. `runs`: whether
-    /// the monitor runs a check of that name.
+    /// Looks for breakers that wait, and gives the checks that are to run for them. `runs`: by which
+    /// name the monitor runs a check of that name, if it does.
     pub(super) fn look(
         &self,
         registry: &CircuitBreakerRegistry,
-        runs: impl Fn(&str) -> bool,
+        runs: impl Fn(&Arc<str>) -> Option<Arc<str>>,
         now: DateTime<Utc>,
     ) -> Vec<Arc<str>> {
         let mut waiting = lock(&self.waiting);
         waiting.retain(|one| one.breaker.awaited_check().is_some());
         let mut due = Vec::new();
         for breaker in registry {
-            let Some(check) = breaker.config().recovery_check.clone().filter(|name| runs(name))
-            else {
-                continue;
-            };
+            let check = breaker.config().recovery_check.as_ref().and_then(&runs);
+            let Some(check) = check else { continue };
             breaker.supervise(SUPERVISION);
             let known = waiting.iter().any(|one| one.breaker.is_same_as(&breaker));
             if breaker.awaited_check().is_some() && !known {

@@ -110,10 +110,11 @@ static FAMILY: Declaration = Declaration::new(
 )
 .keyed(2);
 
+/// What is spelled out as it would be anyway makes no difference.
 static SAME_FAMILY: Declaration = Declaration::new(
     Origin::new("storage", "store_for", "src/storage.rs", 40),
     Some("storage"),
-    BreakerSettings::new().failure_threshold(1),
+    BreakerSettings::new().failure_threshold(1).success_threshold(2).critical(false),
 )
 .keyed(2);
 

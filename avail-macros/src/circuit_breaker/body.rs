@@ -8,9 +8,6 @@ use super::mentions::mentions_argument;
 use crate::args::{Args, Value};
 use crate::item::Function;
 use crate::shape::{Kind, Shape};
-use crate::wrap;
-
-const MAX_KEYS: u32 = 1_000;
 
 pub(super) struct Breaker<'a> {
     pub(super) krate: TokenStream,
@@ -114,7 +111,9 @@ impl Breaker<'_> {
         let here = Span::mixed_site();
         let future_of = shape.path_at_output(krate, "future_of");
         let future = shape.at_output(quote_spanned!(here=> future));
+        let found = self.found_early();
         quote_spanned! {here=>
+            #found
             let future = #krate::__private::eager(|| #body);
             let future = #future_of::<#output, _>(#future);
             #guarded
@@ -126,8 +125,9 @@ impl Breaker<'_> {
     fn box_future_body(&self) -> TokenStream {
         let Breaker { krate, shape, .. } = self;
         let (returned, body) = (&shape.returned, self.function.body());
-        let guarded = self.guarded_future();
+        let (found, guarded) = (self.found_early(), self.guarded_future());
         quote_spanned! {Span::mixed_site()=>
+            #found
             let future = #krate::__private::eager(|| -> #returned #body);
             #krate::__private::Box::pin(#guarded)
         }
@@ -324,68 +324,12 @@ impl Breaker<'_> {
         } else {
             quote_spanned!(here=> let rules = #rules;)
         };
-        let find = match self.code("key") {
-            Some(key) => self.find_member(key),
-            None => self.find(),
+        let find = match (self.found_early(), self.code("key")) {
+            (Some(_), _) => TokenStream::new(),
+            (None, Some(key)) => self.find_member(key),
+            (None, None) => self.find(),
         };
         quote_spanned!(here=> #rules #find)
-    }
-
-    fn find(&self) -> TokenStream {
-        let krate = &self.krate;
-        let site = self.site("BreakerSite", None);
-        quote_spanned! {Span::mixed_site()=>
-            let breaker = { #site #krate::__private::BreakerSite::breaker(&SITE) };
-        }
-    }
-
-    // Output:
-    //     let site = { static SITE: FamilySite = …; submit! { … } &SITE };
-    //     let breaker = KeyOf(&KEY).avail_key(|key| site.member(key));
-    //
-    // The key's text is used where it is: nothing is allocated.
-    fn find_member(&self, key: &Expr) -> TokenStream {
-        let (krate, here) = (&self.krate, Span::mixed_site());
-        let max_keys = match self.args.find("max_keys").map(|arg| &arg.value) {
-            Some(Value::Count(count)) => *count,
-            _ => MAX_KEYS,
-        };
-        let site = self.site("FamilySite", Some(max_keys));
-        let at_key = self.args.find("key").map_or(here, |arg| here.located_at(arg.span));
-        // Where the key can't be shown as text, the compiler points there.
-        let there = krate.clone().into_iter().map(|mut token| {
-            token.set_span(token.span().located_at(at_key));
-            token
-        });
-        let member = quote_spanned! {at_key=>
-            (&&#(#there)*::__private::KeyOf(&(#key))).avail_key(find)
-        };
-        quote_spanned! {here=>
-            let site = { #site &SITE };
-            let breaker = {
-                use #krate::__private::Keyed as _;
-                let find = |key: &_| #krate::__private::FamilySite::member(site, key);
-                #member
-            };
-        }
-    }
-
-    /// The site stands in a block of its own: the user's code can't see it.
-    fn site(&self, kind: &str, max_keys: Option<u32>) -> TokenStream {
-        let Breaker { krate, args, function, title, .. } = self;
-        let here = Span::mixed_site();
-        let kind = Ident::new(kind, here);
-        let origin = wrap::origin(krate, function);
-        let name = wrap::name(krate, args);
-        let settings = wrap::settings(krate, "BreakerSettings", args);
-        let titled = title.as_ref().map(|title| quote_spanned!(here=> .titled(#title)));
-        let keyed = max_keys.map(|max_keys| quote_spanned!(here=> .keyed(#max_keys)));
-        quote_spanned! {here=>
-            static SITE: #krate::__private::#kind = #krate::__private::#kind::new(
-                #krate::__private::Declaration::new(#origin, #name, #settings) #titled #keyed,
-            );
-            #krate::__private::inventory::submit! { #krate::__private::BreakerEntry::of(&SITE) }
-        }
     }
 
     /// What a call gives that was not let through, or was cut off; and the name of the error in it,
@@ -438,7 +382,7 @@ impl Breaker<'_> {
         later.into_iter().flatten().any(|code| mentions_argument(code, &self.function.sig))
     }
 
-    fn code(&self, key: &str) -> Option<&Expr> {
+    pub(super) fn code(&self, key: &str) -> Option<&Expr> {
         match self.args.find(key).map(|arg| &arg.value) {
             Some(Value::Code(code)) => Some(code),
             _ => None,

@@ -50,7 +50,8 @@ fn method(member: &Member, args: &Args, block: &Block) -> Result<TokenStream> {
     let Some(head) = is_to_be_guarded(member)? else { return Ok(member.tokens.clone()) };
     let shape = Shape::of(&head.sig);
     rules::check_method(args, shape.kind, &head.sig)?;
-    let function = Function::parse(member.tokens.clone(), "circuit_breaker").map_err(opt_out)?;
+    let function = Function::parse(member.tokens.clone(), "circuit_breaker")
+        .map_err(|error| opt_out(&error))?;
     let mut path = vec![block.type_name.clone(), function.name()];
     if let Some(Value::Text(prefix)) = args.find("prefix").map(|arg| &arg.value) {
         path.insert(0, prefix.clone());
@@ -102,6 +103,6 @@ fn is_circuit_breaker(attribute: &Attribute) -> bool {
         || conditional && quote!(#attribute).to_string().contains("circuit_breaker")
 }
 
-fn opt_out(error: Error) -> Error {
+fn opt_out(error: &Error) -> Error {
     Error::new(error.span(), format!("{error}; leave it out with `#[avail(skip)]`"))
 }

@@ -7,7 +7,7 @@ use super::{Act, Answer, act, act_now, assert_ends, assert_ends_now};
 /// Documented.
 #[circuit_breaker(name = "written::attributes")]
 #[inline]
-#[must_use]
+#[must_use = "it is an answer"]
 #[cfg(test)]
 #[cfg_attr(test, allow(clippy::unused_async, reason = "it is one of many attributes"))]
 #[deprecated(note = "so are others")]
@@ -149,7 +149,7 @@ mod shadowed {
     #[::avail::circuit_breaker(
         name = "written::shadowed_limit",
         call_timeout = "60s",
-        failure_if = |answer| answer.is_err(),
+        failure_if = |answer| answer.as_ref().is_err(),
         fallback = |error| StdResult::Err(super::super::Error::Rejected(error)),
     )]
     pub(super) async fn limited(how: Act) -> StdResult {

@@ -155,6 +155,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_an_override_shows_as_is_what_it_is_written_as() {
+        let all = [Override::ForcedOpen, Override::Disabled, Override::Shadow];
+        assert_eq!(all.map(|kind| kind.to_string()), ["forced_open", "disabled", "shadow"]);
+        for kind in all {
+            let written = serde_json::to_value(kind).expect("a word");
+            assert_eq!(written, kind.to_string());
+        }
+    }
+
+    #[test]
     fn a_mode_is_read_back_from_what_it_shows_as() {
         for mode in Mode::ALL {
             assert_eq!(mode.to_string().parse(), Ok(mode));

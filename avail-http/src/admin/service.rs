@@ -59,6 +59,7 @@ impl HealthService {
 }
 
 impl AdminService {
+    #[cfg(feature = "axum")]
     pub(crate) fn health(&self) -> &HealthService {
         &self.health
     }

@@ -28,21 +28,24 @@ pub struct Guard<'a> {
     breaker: &'a Inner,
     /// The breaker's word at admission.
     word: Word,
-    phase: Phase,
-    more: Option<More>,
-}
-
-/// What a call has that is more than plain, or that had to wait.
-pub(super) struct More {
     /// For a probe: when its slot is taken back.
     lease: Option<Tick>,
-    duties: Duties,
     /// Set when the call first had to wait; from the start for a probe, and where the time that a
     /// call takes is measured.
     started: Option<Tick>,
     /// Cuts the call off; made when it first had to wait. Only a call with duties has one, and what
     /// ends such a call takes it away: so the guard's own drop is one comparison.
     timer: ManuallyDrop<Option<Pin<Box<Timer>>>>,
+    duties: Duties,
+    phase: Phase,
+}
+
+/// What a call that is not plain is let pass with.
+struct Admitted {
+    word: Word,
+    lease: Option<Tick>,
+    started: Option<Tick>,
+    duties: Duties,
 }
 
 pin_project! {
@@ -76,29 +79,18 @@ enum Phase {
     Settled,
 }
 
-impl More {
-    fn new(lease: Option<Tick>, duties: Duties) -> Self {
-        More { lease, duties, started: None, timer: ManuallyDrop::new(None) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn let_timer_go(timer: Option<Pin<Box<Timer>>>) {
-        drop(timer);
-    }
-}
-
 impl Inner {
     /// Asks for the right to make a call that has more to do than to be counted.
     #[inline(never)]
-    fn enter_slowly(&self) -> Result<(Word, Option<More>), CircuitBreakerError> {
+    fn enter_slowly(&self) -> Result<Admitted, CircuitBreakerError> {
         if let Some(refusal) = self.refuse_early() {
             return Err(self.refused(refusal));
         }
         let mut guard = Guard::new(self);
         guard.enter_slowly()?;
         guard.phase = Phase::Settled;
-        Ok((guard.word, guard.more.take()))
+        let Guard { word, lease, started, duties, .. } = guard;
+        Ok(Admitted { word, lease, started, duties })
     }
 
     #[inline(never)]
@@ -119,6 +111,12 @@ impl Inner {
         let (ticket, duties) = (Ticket::closed(word), Duties::NONE);
         self.settle(Ended { ticket, duties, started: None, end });
     }
+}
+
+#[cold]
+#[inline(never)]
+fn let_timer_go(timer: Option<Pin<Box<Timer>>>) {
+    drop(timer);
 }
 
 /// The guard of a plain call at its first poll, while the operation's code is running: all that its
@@ -147,13 +145,19 @@ impl<'a> Guard<'a> {
     /// Of no call yet.
     #[inline]
     pub(super) fn new(breaker: &'a Inner) -> Self {
-        Guard { breaker, word: Word::NEW, phase: Phase::Settled, more: None }
+        Guard::of(breaker, Word::NEW, Phase::Settled)
     }
 
     /// Of a call that has been let pass and has nothing to do but to be counted.
     #[inline]
     pub(super) fn plain(breaker: &'a Inner, word: Word) -> Self {
-        Guard { breaker, word, phase: Phase::Waiting, more: None }
+        Guard::of(breaker, word, Phase::Waiting)
+    }
+
+    #[inline]
+    fn of(breaker: &'a Inner, word: Word, phase: Phase) -> Self {
+        let (duties, timer) = (Duties::NONE, ManuallyDrop::new(None));
+        Guard { breaker, word, lease: None, started: None, timer, duties, phase }
     }
 
     /// Asks for the right to make a call.
@@ -166,8 +170,8 @@ impl<'a> Guard<'a> {
         match self.breaker.machine.plain_word() {
             Some(word) => self.word = word,
             None => {
-                let (word, more) = self.breaker.enter_slowly()?;
-                (self.word, self.more) = (word, more);
+                let Admitted { word, lease, started, duties } = self.breaker.enter_slowly()?;
+                (self.word, self.lease, self.started, self.duties) = (word, lease, started, duties);
             }
         }
         self.phase = Phase::Waiting;
@@ -191,10 +195,9 @@ impl<'a> Guard<'a> {
         let Ticket { word, lease } = self.breaker.admit_slowly()?;
         // Read after the word, which they may have outrun: a plain call has none.
         let duties = if word.is_plain() { Duties::NONE } else { self.breaker.machine.duties() };
-        self.word = word;
-        let more = self.more.insert(More::new(lease, duties));
+        (self.word, self.lease, self.duties) = (word, lease, duties);
         if lease.is_some() || duties.has(Duties::LATENCY) {
-            more.started = Some(self.breaker.start(Ticket { word, lease }, duties));
+            self.started = Some(self.breaker.start(Ticket { word, lease }, duties));
         }
         self.phase = Phase::Waiting;
         Ok(())
@@ -216,9 +219,7 @@ impl<'a> Guard<'a> {
         F: Future,
         C: Fn(&F::Output) -> End,
     {
-        if let Some(more) = &mut self.more {
-            more.duties = more.duties.without(Duties::TIMEOUT);
-        }
+        self.duties = self.duties.without(Duties::TIMEOUT);
         Running::new(self, future, Judged(classify))
     }
 
@@ -253,20 +254,18 @@ impl<'a> Guard<'a> {
     #[cold]
     #[inline(never)]
     pub(super) fn wait(mut self, context: &mut Context<'_>) -> Result<Self, CircuitBreakerError> {
-        let Guard { breaker, word, ref mut more, .. } = self;
-        let more = more.get_or_insert_with(|| More::new(None, Duties::NONE));
-        if more.started.is_none() {
-            let ticket = Ticket { word, lease: more.lease };
-            more.started = Some(breaker.start(ticket, more.duties));
+        let Guard { breaker, word, lease, duties, .. } = self;
+        if self.started.is_none() {
+            self.started = Some(breaker.start(Ticket { word, lease }, duties));
         }
-        if !more.duties.has(Duties::TIMEOUT) {
+        if !duties.has(Duties::TIMEOUT) {
             return Ok(self);
         }
         // The limit is that of now, for as long as the call takes.
-        if more.timer.is_none() {
-            *more.timer = breaker.config().call_timeout.map(Timer::new);
+        if self.timer.is_none() {
+            *self.timer = breaker.config().call_timeout.map(Timer::new);
         }
-        let Some(timer) = &mut *more.timer else { return Ok(self) };
+        let Some(timer) = &mut *self.timer else { return Ok(self) };
         let Poll::Ready(after) = timer.as_mut().poll(context) else { return Ok(self) };
         self.end(End::Timeout);
         Err(CircuitBreakerError::Timeout { name: breaker.name.clone(), after })
@@ -301,25 +300,19 @@ impl<'a> Guard<'a> {
     /// In numbers, so that they travel in registers.
     #[inline]
     fn end_slowly(&mut self, end: End) {
-        let Guard { breaker, word, .. } = *self;
-        match &mut self.more {
-            None => breaker.end_slowly(word, None, None, Duties::NONE, end),
-            Some(more) => {
-                if more.timer.is_some() {
-                    More::let_timer_go(more.timer.take());
-                }
-                breaker.end_slowly(word, more.lease, more.started, more.duties, end);
-            }
+        if self.timer.is_some() {
+            let_timer_go(self.timer.take());
         }
+        let Guard { breaker, word, lease, started, duties, .. } = *self;
+        breaker.end_slowly(word, lease, started, duties, end);
     }
 
     /// Dropped before the call's end: it was given up, or its own code panicked.
     #[cold]
     #[inline(never)]
     fn give_up(mut self) {
-        let started = self.more.as_ref().and_then(|more| more.started);
         let panicked = self.phase == Phase::Running;
-        let end = if panicked { End::Panic } else { self.breaker.given_up(started) };
+        let end = if panicked { End::Panic } else { self.breaker.given_up(self.started) };
         self.phase = Phase::Settled;
         self.end_slowly(end);
     }

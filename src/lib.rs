@@ -35,6 +35,44 @@
 //! is over one call passes as a probe, and after two good probes the breaker is *closed* again.
 //! Where there is something better than an error, `fallback = …` says what.
 //!
+//! On an `impl` block the attribute guards each method that returns a `Result`, with a breaker of its
+//! own; and with `key = …` there is one for each tenant, host or shard, so that one which fails is cut
+//! off alone:
+//!
+//! ```
+//! # #[cfg(feature = "macros")] mod example {
+//! # type Bytes = Vec<u8>;
+//! struct Store;
+//!
+//! #[avail::circuit_breaker(prefix = "blobs", failure_rate = "50%", call_timeout = "2s")]
+//! impl Store {
+//!     async fn read(&self, id: u64) -> std::io::Result<Bytes> { // blobs::Store::read
+//! #       let _ = id;
+//!         // …
+//! #       Ok(Vec::new())
+//!     }
+//!
+//!     async fn write(&self, bytes: Bytes) -> std::io::Result<u64> { // blobs::Store::write
+//! #       let _ = bytes;
+//!         // …
+//! #       Ok(1)
+//!     }
+//!
+//!     #[avail(skip)]
+//!     async fn close(self) -> std::io::Result<()> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! #[avail::circuit_breaker(name = "tenants", key = tenant, max_keys = 500)]
+//! async fn search(tenant: &str, words: &str) -> std::io::Result<Vec<u64>> {
+//!     Ok(vec![(tenant.len() + words.len()) as u64])
+//! }
+//! # }
+//! ```
+//!
+//! [`circuit_breaker`](macro@crate::circuit_breaker) lists every key.
+//!
 //! ## Look at a component
 //!
 //! `#[health_check]` goes on a function without arguments. It runs at once, and then as often as
@@ -87,6 +125,13 @@
 //! (`AVAIL_BREAKER_STORAGE__FAILURE_THRESHOLD=10`) change it, for all or by name;
 //! [`reload`](AvailabilityMonitor::reload) and SIGHUP do so while the service runs, and keep every
 //! state. `docs/configuration.md` has all of it.
+//!
+//! ## Change it without a build
+//!
+//! What the code declares is the default. `config_file("avail.toml")` and the environment
+//! (`AVAIL_BREAKER_STORAGE__FAILURE_THRESHOLD=10`) are laid over it, and SIGHUP or
+//! [`AvailabilityMonitor::reload`] reads them anew while the service runs: every breaker keeps its state,
+//! and a mistake changes nothing.
 //!
 //! ## Act on it
 //!

@@ -115,6 +115,21 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_is_told_its_seat_once_it_has_taken_one() {
+        let together = std::sync::Barrier::new(20);
+        std::thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| {
+                    assert!(taken_seat() >= GONE, "it is standing");
+                    let seat = seat();
+                    together.wait();
+                    assert_eq!(taken_seat(), seat);
+                });
+            }
+        });
+    }
+
+    #[test]
     fn threads_that_live_at_once_have_different_seats() {
         let together = std::sync::Barrier::new(20);
         let seats: HashSet<u32> = std::thread::scope(|scope| {

@@ -215,14 +215,17 @@ mod tests {
 
     #[test]
     fn each_seat_has_a_shard_of_its_own_and_the_last_one_none() {
-        let shards: Shards<AtomicU64> = Shards::default();
-        for seat in 0..100 {
-            shards.of(seat).expect("there is room").fetch_add(1, Relaxed);
+        let (up, down): (Vec<u32>, Vec<u32>) = ((0..100).collect(), (0..100).rev().collect());
+        for seats in [up, down] {
+            let shards: Shards<AtomicU64> = Shards::default();
+            for seat in seats {
+                shards.of(seat).expect("there is room").fetch_add(1, Relaxed);
+            }
+            let counts: Vec<_> = shards.iter().map(|shard| shard.load(Relaxed)).collect();
+            assert_eq!(counts.iter().filter(|count| **count == 1).count(), 100);
+            assert!(counts.iter().all(|count| *count <= 1));
+            assert!([FREE, GONE, u32::MAX].into_iter().all(|none| shards.of(none).is_none()));
         }
-        let counts: Vec<_> = shards.iter().map(|shard| shard.load(Relaxed)).collect();
-        assert_eq!(counts.iter().filter(|count| **count == 1).count(), 100);
-        assert!(counts.iter().all(|count| *count <= 1));
-        assert!([FREE, GONE, u32::MAX].into_iter().all(|none| shards.of(none).is_none()));
     }
 
     #[test]

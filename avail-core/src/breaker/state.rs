@@ -239,6 +239,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_state_shows_as_is_what_it_is_written_as() {
+        let shown = CircuitState::ALL.map(|state| state.to_string());
+        assert_eq!(shown, ["closed", "open", "half_open"]);
+        for state in CircuitState::ALL {
+            assert_eq!(serde_json::to_value(state).expect("a word"), state.as_str());
+        }
+    }
+
+    #[test]
     fn fields_do_not_touch_each_other() {
         let word = Word::from_bits(u64::MAX).with(IN_FLIGHT, PROBES, 0);
         assert_eq!((word.in_flight(), word.successes(), word.epoch()), (0, PROBE_LIMIT, u32::MAX));

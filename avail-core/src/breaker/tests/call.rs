@@ -77,3 +77,10 @@ fn a_good_call_that_completes_a_rate_opens_for_the_whole_open_time() {
         assert!(until >= before.after(OPEN_TIME), "{before:?} {until:?}");
     }
 }
+
+#[test]
+fn what_is_printed_of_a_permit_names_its_breaker() {
+    let permit = breaker(config()).acquire().expect("closed");
+    assert!(format!("{permit:?}").contains("CircuitBreaker { name: \"storage\""), "{permit:?}");
+    permit.ignore();
+}

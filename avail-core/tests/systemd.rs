@@ -36,9 +36,13 @@ mod linux {
             let monitor = monitor.start().await.expect("it starts");
             let systemd = systemd::spawn(&monitor).expect("the environment is in order");
             assert!(systemd.is_active());
-            let word = tokio::task::spawn_blocking(|| std::io::stdin().bytes().next());
-            if let Some(word) = word.await.expect("it ends") {
-                if word.expect("it can be read") == b'x' {
+            let told = tokio::task::spawn_blocking(|| {
+                let mut word = Vec::new();
+                std::io::stdin().take(1).read_to_end(&mut word).map(|_| word)
+            });
+            let word = told.await.expect("it ends").expect("it can be read");
+            if !word.is_empty() {
+                if word == b"x" {
                     monitor.fatal("it was told so");
                 }
                 let _ = std::io::stdin().read_to_end(&mut Vec::new());

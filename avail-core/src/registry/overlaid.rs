@@ -43,9 +43,8 @@ impl CircuitBreakerRegistry {
         component: &'a str,
         declared: &'a CircuitBreakerConfig,
     ) -> Subject<'a> {
-        let annotated = self.inner.declared.contains_key(component);
-        let may_be_cut_off = !annotated || declared.call_timeout.is_some();
-        Subject { name, component, declared, may_be_cut_off }
+        let uncut = self.inner.uncut.get(component).map(|found| *found.value());
+        Subject { name, component, declared, uncut }
     }
 
     pub(crate) fn overlay(&self) -> Arc<Overlay> {

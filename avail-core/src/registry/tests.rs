@@ -405,13 +405,26 @@ fn a_breaker_that_is_made_while_they_change_is_not_passed_over() {
 }
 
 #[test]
-fn an_annotated_function_that_has_no_answer_for_it_is_not_cut_off() {
+fn an_annotated_function_is_cut_off_where_it_can_be() {
+    const SECOND: Option<Duration> = Some(Duration::from_secs(1));
     let registry = CircuitBreakerRegistry::new();
-    let annotated = attach(&registry);
-    let by_hand = registry.get_or_create("by_hand");
+    let async_one = attach(&registry);
+    let sync_one = registry.attach("sync".into(), &UNCUT);
     registry.lay(&overlay("defaults.breaker.call_timeout = 1"));
-    assert_eq!(annotated.config().call_timeout, None);
-    assert_eq!(by_hand.config().call_timeout, Some(Duration::from_secs(1)));
-    let by_name = overlay("breaker.storage.call_timeout = 1");
-    assert!(registry.fits(&by_name).is_err());
+    assert_eq!(async_one.config().call_timeout, SECOND);
+    assert_eq!(sync_one.config().call_timeout, None);
+    assert!(registry.fits(&overlay("breaker.storage.call_timeout = 1")).is_ok());
+    assert!(registry.fits(&overlay("breaker.sync.call_timeout = 1")).is_err());
+    // A second function of that name, which can't.
+    registry.attach("storage".into(), &UNCUT);
+    let refused = registry.fits(&overlay("breaker.storage.call_timeout = 1"));
+    let message = refused.expect_err("not for both").to_string();
+    assert!(message.contains("src/sync.rs:3 (`sync::read`) returns no future"), "{message}");
 }
+
+static UNCUT: Declaration = Declaration::new(
+    Origin::new("sync", "read", "src/sync.rs", 3),
+    Some("sync"),
+    BreakerSettings::new().failure_threshold(3),
+)
+.uncut(Uncut::Value);

@@ -322,7 +322,8 @@ impl CircuitBreakerRegistry {
     ) -> BreakerFamily {
         let first = self.first_declared(&name, declaration);
         let config = first.settings().config();
-        self.inner.components.entry(name.clone()).or_insert(config.critical);
+        let critical = self.overlaid(&name, &name, &config).critical;
+        self.inner.components.entry(name.clone()).or_insert(critical);
         let max_keys = first.max_keys().or(declaration.max_keys()).unwrap_or(u32::MAX);
         let family = BreakerFamily::declared(self.clone(), name, config, max_keys);
         match self.declare(family.clone()) {

@@ -62,6 +62,12 @@ impl CircuitBreakerRegistry {
                 problems.push(problem);
             }
         }
+        for (family, declared) in self.families() {
+            let combined = overlay.breaker(self.subject(&family, &family, &declared));
+            if let Some(problem) = combined.err().filter(|problem| !problems.contains(problem)) {
+                problems.push(problem);
+            }
+        }
         SettingsError::unless_none(problems)
     }
 
@@ -90,10 +96,22 @@ impl CircuitBreakerRegistry {
             let (kind, name) = (Configurable::CircuitBreaker, breaker.name().into());
             changes.push(ComponentChange { kind, name, settings });
         }
+        for (family, declared) in self.families() {
+            let known = self.inner.components.contains_key(&family);
+            if known && let Ok(config) = overlay.breaker(self.subject(&family, &family, &declared))
+            {
+                *critical.entry(family).or_default() |= config.critical;
+            }
+        }
         for (component, critical) in critical {
             self.inner.components.insert(component, critical);
         }
         changes
+    }
+
+    /// Every family with what the code says of it: also one that has no members yet.
+    fn families(&self) -> BTreeMap<Arc<str>, CircuitBreakerConfig> {
+        self.inner.families.lock().configs()
     }
 
     /// Every breaker with what the code says of it, sorted by name.
@@ -109,6 +127,6 @@ impl CircuitBreakerRegistry {
     pub(crate) fn names(&self) -> BTreeSet<Arc<str>> {
         let components = self.components().into_iter().map(|(component, _)| component);
         let breakers = self.listed().into_iter().map(|(breaker, _)| Arc::from(breaker.name()));
-        components.chain(breakers).collect()
+        components.chain(breakers).chain(self.families().into_keys()).collect()
     }
 }

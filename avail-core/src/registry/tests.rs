@@ -357,6 +357,38 @@ fn whoever_takes_the_log_line_of_a_conflict_may_ask_the_registry() {
     assert_eq!(*seen.lock().expect("nothing panics under it"), [1]);
 }
 
+#[test]
+fn settings_for_a_family_are_looked_at_before_it_has_a_member() {
+    let registry = CircuitBreakerRegistry::new();
+    registry.attach_family("tenants".into(), &FAMILY);
+    registry.family("shards", config(), 2).expect("it is new");
+    let names = registry.names();
+    assert!(["tenants", "shards"].iter().all(|name| names.contains(*name)), "{names:?}");
+    for name in ["tenants", "shards"] {
+        let text = format!("breaker.{name} = {{ failure_rate = 0.5, window = 2 }}");
+        let message = registry.fits(&overlay(&text)).expect_err("never 10 in 2").to_string();
+        assert!(message.contains(&format!("circuit breaker `{name}`: `min_calls`")), "{message}");
+    }
+}
+
+#[test]
+fn a_family_without_members_is_as_critical_as_settings_from_outside_say() {
+    let registry = CircuitBreakerRegistry::new();
+    let is_critical = |registry: &CircuitBreakerRegistry| {
+        registry.components().into_iter().find(|(name, _)| &**name == "tenants").map(|one| one.1)
+    };
+    registry.attach_family("tenants".into(), &FAMILY);
+    registry.lay(&overlay("breaker.tenants.critical = true"));
+    assert_eq!(is_critical(&registry), Some(true));
+    registry.lay(&overlay(""));
+    assert_eq!(is_critical(&registry), Some(false));
+
+    let later = CircuitBreakerRegistry::new();
+    later.lay(&overlay("breaker.tenants.critical = true"));
+    later.attach_family("tenants".into(), &FAMILY);
+    assert_eq!(is_critical(&later), Some(true));
+}
+
 /// What a file of that text says.
 fn overlay(text: &str) -> Arc<Overlay> {
     let path: Arc<std::path::Path> = std::path::Path::new("avail.toml").into();

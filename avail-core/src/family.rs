@@ -1,6 +1,6 @@
 //! Breakers of one kind by key: one for each tenant, shard or host.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -67,6 +67,11 @@ impl LockedFamilies<'_> {
     /// What the family of that name was made with, if there is one.
     pub(crate) fn describe(&self, name: &str) -> Option<String> {
         self.0.get(name).map(|family| family.describe())
+    }
+
+    /// What each was made with, by name.
+    pub(crate) fn configs(&self) -> BTreeMap<Arc<str>, CircuitBreakerConfig> {
+        self.0.iter().map(|(name, family)| (name.clone(), family.config.clone())).collect()
     }
 
     /// The family that has the name of this one.

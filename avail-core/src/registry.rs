@@ -20,7 +20,7 @@ use crate::conflict::{Conflict, SiteConflict};
 use crate::family::{BreakerFamily, Families};
 use crate::scope::Scope;
 use crate::settings::{Overlay, SettingProblem};
-use crate::site::{self, Declaration, Origin};
+use crate::site::{self, Declaration, Origin, Uncut};
 
 /// Circuit breakers by name.
 ///
@@ -48,6 +48,8 @@ struct Inner {
     families: Families,
     /// Where each name that an attribute declares was declared.
     declared: DashMap<Arc<str>, &'static Declaration>,
+    /// The function of each such name that can't be cut off, if there is one.
+    uncut: DashMap<Arc<str>, (Origin, Uncut)>,
     conflicts: Mutex<Vec<Conflict>>,
     /// Whether what the linker kept has been registered.
     linked: OnceLock<()>,
@@ -98,6 +100,7 @@ impl CircuitBreakerRegistry {
                 breakers: DashMap::new(),
                 families: Families::default(),
                 declared: DashMap::new(),
+                uncut: DashMap::new(),
                 conflicts: Mutex::default(),
                 linked: OnceLock::new(),
                 components: DashMap::new(),
@@ -319,7 +322,8 @@ impl CircuitBreakerRegistry {
     ) -> BreakerFamily {
         let first = self.first_declared(&name, declaration);
         let config = first.settings().config();
-        self.inner.components.entry(name.clone()).or_insert(config.critical);
+        let critical = self.overlaid(&name, &name, &config).critical;
+        self.inner.components.entry(name.clone()).or_insert(critical);
         let max_keys = first.max_keys().or(declaration.max_keys()).unwrap_or(u32::MAX);
         let family = BreakerFamily::declared(self.clone(), name, config, max_keys);
         match self.declare(family.clone()) {
@@ -332,11 +336,14 @@ impl CircuitBreakerRegistry {
     }
 
     /// Who was first to declare the name: its settings serve.
-    fn first_declared(
+    pub(crate) fn first_declared(
         &self,
         name: &Arc<str>,
         declaration: &'static Declaration,
     ) -> &'static Declaration {
+        if let Some(why) = declaration.is_uncut() {
+            self.inner.uncut.entry(name.clone()).or_insert((declaration.origin(), why));
+        }
         let first = *self.inner.declared.entry(name.clone()).or_insert(declaration).value();
         if !std::ptr::eq(first, declaration) && !first.agrees_with(declaration) {
             let (first, second) = (first.origin(), declaration.origin());

@@ -63,6 +63,27 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Why the calls of a function can't be cut off, whatever its settings are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uncut {
+    /// It returns a value and no future.
+    Value,
+    /// It has a fallback that was written without the limit: it may use what the body consumes.
+    Fallback,
+}
+
+impl fmt::Display for Uncut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Uncut::Value => "returns no future, and can't be cut off before it returns",
+            Uncut::Fallback => {
+                "has a `fallback` that is for calls that were not let through alone: give a \
+                 `call_timeout` in the attribute too, and it can be changed from outside"
+            }
+        })
+    }
+}
+
 /// What a `#[circuit_breaker]` declares.
 #[derive(Debug)]
 pub struct Declaration {
@@ -74,6 +95,7 @@ pub struct Declaration {
     settings: BreakerSettings,
     /// Of a family: for how many keys.
     max_keys: Option<u32>,
+    uncut: Option<Uncut>,
 }
 
 impl Declaration {
@@ -83,7 +105,7 @@ impl Declaration {
         name: Option<&'static str>,
         settings: BreakerSettings,
     ) -> Self {
-        Declaration { origin, name, title: None, settings, max_keys: None }
+        Declaration { origin, name, title: None, settings, max_keys: None, uncut: None }
     }
 
     /// With another default name than `module::path::function`.
@@ -98,8 +120,18 @@ impl Declaration {
         self
     }
 
+    /// Of a function whose calls can't be cut off.
+    pub const fn uncut(mut self, why: Uncut) -> Self {
+        self.uncut = Some(why);
+        self
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         self.origin
+    }
+
+    pub(crate) fn is_uncut(&self) -> Option<Uncut> {
+        self.uncut
     }
 
     pub(crate) fn settings(&self) -> BreakerSettings {
@@ -279,6 +311,10 @@ fn linked_breakers() -> &'static [(Arc<str>, &'static Declaration)] {
 
 /// Makes the breaker of every site that the linker kept; a second time it does nothing.
 pub(crate) fn register_linked_breakers(registry: &CircuitBreakerRegistry) {
+    // What is known of a name goes before what is made of it.
+    for (name, declaration) in linked_breakers() {
+        registry.first_declared(name, declaration);
+    }
     for (name, declaration) in linked_breakers() {
         if declaration.max_keys.is_some() {
             registry.attach_family(name.clone(), declaration);

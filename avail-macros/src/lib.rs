@@ -146,7 +146,7 @@ use proc_macro::TokenStream;
 /// body that had begun, and may use what that borrowed or copied, not what it consumed.
 ///
 /// A `call_timeout` that is set by other means than the attribute holds for functions that return a
-/// future, and have no `fallback`.
+/// future, and where there is a `fallback`, for those whose attribute has the key too.
 ///
 /// # Families
 ///

@@ -196,3 +196,61 @@ async fn the_attribute_says_when_giving_up_is_a_failure() {
     assert!(tokio::time::timeout(SECOND / 50, given_up_soon()).await.is_err());
     assert_eq!(breaker("limits::given_up_soon").metrics().calls.cancelled_overdue, 1);
 }
+
+#[circuit_breaker(name = "limits::outside")]
+async fn limited_from_outside(time: Duration) -> Result<Duration, Error> {
+    sleep(time).await;
+    Ok(time)
+}
+
+#[circuit_breaker(name = "limits::answered", fallback = Ok(time))]
+async fn answered(time: Duration) -> Result<Duration, Error> {
+    sleep(time).await;
+    Ok(time)
+}
+
+#[circuit_breaker(name = "limits::value")]
+fn value() -> Result<(), Error> {
+    Ok(())
+}
+
+#[circuit_breaker(name = "limits::changed", call_timeout = "1h", fallback = Ok(SECOND))]
+async fn changed(time: Duration) -> Result<Duration, Error> {
+    sleep(time).await;
+    Ok(time)
+}
+
+async fn limited(name: &str) -> Result<avail::AvailabilityMonitor, avail::MonitorError> {
+    let variable = format!("AVAIL_BREAKER_LIMITS__{name}__CALL_TIMEOUT");
+    avail::AvailabilityMonitor::builder().environment([(variable, "1s")]).start().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_from_outside_cuts_off_a_function_that_was_written_without_one() {
+    let _isolated = testing::isolated();
+    let monitor = limited("OUTSIDE").await.expect("it can be cut off");
+    let cut_off = limited_from_outside(SECOND * 9).await;
+    assert!(matches!(cut_off, Err(Error::Rejected(CircuitBreakerError::Timeout { .. }))));
+    monitor.stop().await;
+    let monitor = limited("CHANGED").await.expect("it can be cut off");
+    assert_eq!(changed(SECOND * 9).await, Ok(SECOND), "the fallback's answer");
+    monitor.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_from_outside_is_refused_by_name_where_it_can_not_hold() {
+    let _isolated = testing::isolated();
+    let cases = [
+        (
+            "ANSWERED",
+            "answered`) has a `fallback` that is for calls that were not let through alone",
+        ),
+        ("VALUE", "value`) returns no future, and can't be cut off"),
+    ];
+    for (name, expected) in cases {
+        let error = limited(name).await.expect_err(name).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert_eq!(answered(SECOND).await, Ok(SECOND));
+    assert_eq!(value(), Ok(()));
+}

@@ -197,13 +197,9 @@ impl Ledger {
         else {
             return;
         };
-        if !component.breaker.as_ref().is_some_and(|breaker| breaker.critical)
-            && let Some(member) = &mut component.member
-        {
-            member.to = now;
+        if !component.breaker.as_ref().is_some_and(|breaker| breaker.critical) {
+            self.critical.leaves(component, now);
         }
-        // While its check still says that it was critical.
-        self.critical.update(component);
         let check = component.check.take();
         self.by_hand -= usize::from(check.is_some_and(|check| check.is_by_hand()));
         self.dependents.leave(name, &depends_on);

@@ -15,6 +15,7 @@ use crate::health::HealthCheck;
 use crate::registry::CircuitBreakerRegistry;
 use crate::settings::{
     ComponentChange, Overlay, Reload, SettingProblem, SettingsError, SettingsWarning, Tuned, Unfit,
+    text_of,
 };
 
 impl AvailabilityMonitorBuilder {
@@ -100,9 +101,12 @@ async fn read_file(
     runtime: &tokio::runtime::Handle,
 ) -> Result<String, MonitorError> {
     let from = path.clone();
-    let read = runtime.spawn_blocking(move || std::fs::read_to_string(from)).await;
+    let read = runtime.spawn_blocking(move || std::fs::read(from)).await;
     let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    read.map_err(|source| MonitorError::ConfigFile { path: path.to_path_buf(), source })
+    match read {
+        Ok(bytes) => Ok(text_of(&path, bytes)?),
+        Err(source) => Err(MonitorError::ConfigFile { path: path.to_path_buf(), source }),
+    }
 }
 
 /// Settings that fit everything that is there.

@@ -43,9 +43,8 @@ impl CircuitBreakerRegistry {
         component: &'a str,
         declared: &'a CircuitBreakerConfig,
     ) -> Subject<'a> {
-        let annotated = self.inner.declared.contains_key(component);
-        let may_be_cut_off = !annotated || declared.call_timeout.is_some();
-        Subject { name, component, declared, may_be_cut_off }
+        let uncut = self.inner.uncut.get(component).map(|found| *found.value());
+        Subject { name, component, declared, uncut }
     }
 
     pub(crate) fn overlay(&self) -> Arc<Overlay> {
@@ -59,6 +58,12 @@ impl CircuitBreakerRegistry {
             let subject = self.subject(breaker.name(), breaker.component(), &declared);
             let combined = overlay.breaker(subject);
             // The members of a family have theirs in common.
+            if let Some(problem) = combined.err().filter(|problem| !problems.contains(problem)) {
+                problems.push(problem);
+            }
+        }
+        for (family, declared) in self.families() {
+            let combined = overlay.breaker(self.subject(&family, &family, &declared));
             if let Some(problem) = combined.err().filter(|problem| !problems.contains(problem)) {
                 problems.push(problem);
             }
@@ -91,10 +96,22 @@ impl CircuitBreakerRegistry {
             let (kind, name) = (Configurable::CircuitBreaker, breaker.name().into());
             changes.push(ComponentChange { kind, name, settings });
         }
+        for (family, declared) in self.families() {
+            let known = self.inner.components.contains_key(&family);
+            if known && let Ok(config) = overlay.breaker(self.subject(&family, &family, &declared))
+            {
+                *critical.entry(family).or_default() |= config.critical;
+            }
+        }
         for (component, critical) in critical {
             self.inner.components.insert(component, critical);
         }
         changes
+    }
+
+    /// Every family with what the code says of it: also one that has no members yet.
+    fn families(&self) -> BTreeMap<Arc<str>, CircuitBreakerConfig> {
+        self.inner.families.lock().configs()
     }
 
     /// Every breaker with what the code says of it, sorted by name.
@@ -110,6 +127,6 @@ impl CircuitBreakerRegistry {
     pub(crate) fn names(&self) -> BTreeSet<Arc<str>> {
         let components = self.components().into_iter().map(|(component, _)| component);
         let breakers = self.listed().into_iter().map(|(breaker, _)| Arc::from(breaker.name()));
-        components.chain(breakers).collect()
+        components.chain(breakers).chain(self.families().into_keys()).collect()
     }
 }

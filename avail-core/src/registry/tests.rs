@@ -357,6 +357,38 @@ fn whoever_takes_the_log_line_of_a_conflict_may_ask_the_registry() {
     assert_eq!(*seen.lock().expect("nothing panics under it"), [1]);
 }
 
+#[test]
+fn settings_for_a_family_are_looked_at_before_it_has_a_member() {
+    let registry = CircuitBreakerRegistry::new();
+    registry.attach_family("tenants".into(), &FAMILY);
+    registry.family("shards", config(), 2).expect("it is new");
+    let names = registry.names();
+    assert!(["tenants", "shards"].iter().all(|name| names.contains(*name)), "{names:?}");
+    for name in ["tenants", "shards"] {
+        let text = format!("breaker.{name} = {{ failure_rate = 0.5, window = 2 }}");
+        let message = registry.fits(&overlay(&text)).expect_err("never 10 in 2").to_string();
+        assert!(message.contains(&format!("circuit breaker `{name}`: `min_calls`")), "{message}");
+    }
+}
+
+#[test]
+fn a_family_without_members_is_as_critical_as_settings_from_outside_say() {
+    let registry = CircuitBreakerRegistry::new();
+    let is_critical = |registry: &CircuitBreakerRegistry| {
+        registry.components().into_iter().find(|(name, _)| &**name == "tenants").map(|one| one.1)
+    };
+    registry.attach_family("tenants".into(), &FAMILY);
+    registry.lay(&overlay("breaker.tenants.critical = true"));
+    assert_eq!(is_critical(&registry), Some(true));
+    registry.lay(&overlay(""));
+    assert_eq!(is_critical(&registry), Some(false));
+
+    let later = CircuitBreakerRegistry::new();
+    later.lay(&overlay("breaker.tenants.critical = true"));
+    later.attach_family("tenants".into(), &FAMILY);
+    assert_eq!(is_critical(&later), Some(true));
+}
+
 /// What a file of that text says.
 fn overlay(text: &str) -> Arc<Overlay> {
     let path: Arc<std::path::Path> = std::path::Path::new("avail.toml").into();
@@ -405,13 +437,26 @@ fn a_breaker_that_is_made_while_they_change_is_not_passed_over() {
 }
 
 #[test]
-fn an_annotated_function_that_has_no_answer_for_it_is_not_cut_off() {
+fn an_annotated_function_is_cut_off_where_it_can_be() {
+    const SECOND: Option<Duration> = Some(Duration::from_secs(1));
     let registry = CircuitBreakerRegistry::new();
-    let annotated = attach(&registry);
-    let by_hand = registry.get_or_create("by_hand");
+    let async_one = attach(&registry);
+    let sync_one = registry.attach("sync".into(), &UNCUT);
     registry.lay(&overlay("defaults.breaker.call_timeout = 1"));
-    assert_eq!(annotated.config().call_timeout, None);
-    assert_eq!(by_hand.config().call_timeout, Some(Duration::from_secs(1)));
-    let by_name = overlay("breaker.storage.call_timeout = 1");
-    assert!(registry.fits(&by_name).is_err());
+    assert_eq!(async_one.config().call_timeout, SECOND);
+    assert_eq!(sync_one.config().call_timeout, None);
+    assert!(registry.fits(&overlay("breaker.storage.call_timeout = 1")).is_ok());
+    assert!(registry.fits(&overlay("breaker.sync.call_timeout = 1")).is_err());
+    // A second function of that name, which can't.
+    registry.attach("storage".into(), &UNCUT);
+    let refused = registry.fits(&overlay("breaker.storage.call_timeout = 1"));
+    let message = refused.expect_err("not for both").to_string();
+    assert!(message.contains("src/sync.rs:3 (`sync::read`) returns no future"), "{message}");
 }
+
+static UNCUT: Declaration = Declaration::new(
+    Origin::new("sync", "read", "src/sync.rs", 3),
+    Some("sync"),
+    BreakerSettings::new().failure_threshold(3),
+)
+.uncut(Uncut::Value);

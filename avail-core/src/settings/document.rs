@@ -11,7 +11,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{SettingProblem, SettingSource};
+use super::error::{Places, SettingProblem, SettingSource};
 use super::keys::Configured;
 use super::overlay::{Given, Layers, Overlay};
 use super::value::Raw;
@@ -29,7 +29,7 @@ pub(super) fn read(
     overlay: &mut Overlay,
     problems: &mut Vec<SettingProblem>,
 ) {
-    let mut document = Document { path, text, problems };
+    let mut document = Document { places: Places::new(path, text), problems };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         document.complain(&error.span().unwrap_or_default(), error.message());
@@ -40,14 +40,13 @@ pub(super) fn read(
 }
 
 struct Document<'a> {
-    path: &'a Arc<Path>,
-    text: &'a str,
+    places: Places<'a>,
     problems: &'a mut Vec<SettingProblem>,
 }
 
 impl Document<'_> {
     fn source(&self, span: &Range<usize>) -> SettingSource {
-        SettingSource::in_file(self.path, self.text, span.start)
+        self.places.of(span.start)
     }
 
     fn complain(&mut self, span: &Range<usize>, problem: impl Into<String>) {
@@ -139,10 +138,14 @@ impl Document<'_> {
                         self.complain(&value.span(), problem);
                     }
                 },
-                Err(_) if value.get_ref().is_table() => self.complain(
-                    &at,
-                    format!("`{name}` is a table: a name with dots in it has to be quoted"),
-                ),
+                Err(_) if value.get_ref().is_table() => {
+                    let problem = if example.starts_with("[defaults") {
+                        format!("`{example}` is for all: for one, write `[{}.{name}]`", C::TABLE)
+                    } else {
+                        format!("`{name}` is a table: a name with dots in it has to be quoted")
+                    };
+                    self.complain(&at, problem);
+                }
                 Err(problem) => self.complain(&at, problem),
             }
         }

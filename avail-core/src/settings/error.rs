@@ -26,15 +26,30 @@ pub enum SettingSource {
     Variable(Arc<str>),
 }
 
-impl SettingSource {
-    /// The place of a byte of the file's text.
-    pub(super) fn in_file(path: &Arc<Path>, text: &str, offset: usize) -> Self {
+/// The places of a file's text.
+pub(super) struct Places<'a> {
+    path: &'a Arc<Path>,
+    text: &'a str,
+    /// Where each line begins: to count them anew for each value would take the square of a long
+    /// file's length.
+    lines: Vec<usize>,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn new(path: &'a Arc<Path>, text: &'a str) -> Self {
+        let further = text.match_indices('\n').map(|(end, _)| end + 1);
+        Places { path, text, lines: [0].into_iter().chain(further).collect() }
+    }
+
+    /// The place of a byte.
+    pub(super) fn of(&self, offset: usize) -> SettingSource {
         // Not in the middle of a character.
-        let offset = (0..=offset).rev().find(|offset| text.is_char_boundary(*offset));
-        let before = &text[..offset.unwrap_or_default()];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        SettingSource::File { path: path.clone(), line, column }
+        let offset = offset.min(self.text.len());
+        let offset = (0..=offset).rev().find(|offset| self.text.is_char_boundary(*offset));
+        let offset = offset.unwrap_or_default();
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let column = self.text[self.lines[line - 1]..offset].chars().count() + 1;
+        SettingSource::File { path: self.path.clone(), line, column }
     }
 }
 
@@ -148,7 +163,8 @@ mod tests {
     fn a_place_is_counted_in_characters_from_one() {
         let path: Arc<Path> = Path::new("avail.toml").into();
         let text = "a = 1\nß = \"é\" # x\n";
-        let place = |offset| SettingSource::in_file(&path, text, offset).to_string();
+        let places = Places::new(&path, text);
+        let place = |offset| places.of(offset).to_string();
         assert_eq!(place(0), "avail.toml:1:1");
         assert_eq!(place(4), "avail.toml:1:5");
         assert_eq!(place(6), "avail.toml:2:1");

@@ -30,6 +30,20 @@ pub use self::error::{SettingProblem, SettingSource, SettingsError, SettingsWarn
 
 pub(crate) use self::overlay::{Overlay, Subject, Tuned, Unfit, differences};
 
+/// The text of a file.
+///
+/// # Errors
+///
+/// Where it is not UTF-8, with the place.
+pub(crate) fn text_of(path: &Arc<Path>, bytes: Vec<u8>) -> Result<String, SettingsError> {
+    String::from_utf8(bytes).map_err(|error| {
+        let end = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&error.as_bytes()[..end]);
+        let source = error::Places::new(path, &before).of(end);
+        SettingsError::of(SettingProblem::at(source, "the file is not UTF-8 from here on"))
+    })
+}
+
 impl Overlay {
     /// What a file of that text and the variables say.
     ///

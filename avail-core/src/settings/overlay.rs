@@ -12,6 +12,7 @@ use super::variables::variable_of;
 use crate::breaker::CircuitBreakerConfig;
 use crate::health::dependencies::nearest;
 use crate::health::{CheckError, HealthCheck, Schedule};
+use crate::site::{Origin, Uncut};
 
 /// Everything that was given.
 #[derive(Debug, Default)]
@@ -27,6 +28,15 @@ pub(crate) struct Given<C: 'static> {
     pub(super) key: &'static Key<C>,
     pub(super) set: Set<C>,
     pub(super) source: SettingSource,
+}
+
+impl<C: Configured> Given<C> {
+    /// These settings with this one in them.
+    fn of(&self, declared: &C) -> C {
+        let mut config = declared.clone();
+        (self.set)(&mut config);
+        config
+    }
 }
 
 /// What was given for circuit breakers, or for health checks.
@@ -146,7 +156,7 @@ fn combine<C: Configured, T, E>(
     Err(Unfit { sources: sources.into_iter().cloned().collect(), error })
 }
 
-/// The key that an annotated function has to be written for.
+/// The key that not every annotated function can be given.
 const LIMIT: &str = "call_timeout";
 
 /// A circuit breaker that settings are laid over.
@@ -156,8 +166,8 @@ pub(crate) struct Subject<'a> {
     /// What the monitor knows it as: its own name, or its family's.
     pub(crate) component: &'a str,
     pub(crate) declared: &'a CircuitBreakerConfig,
-    /// Whether its calls have an answer for being cut off.
-    pub(crate) may_be_cut_off: bool,
+    /// The annotated function whose calls can't be cut off, if one is.
+    pub(crate) uncut: Option<(Origin, Uncut)>,
 }
 
 /// A check, with what is made of it.
@@ -176,8 +186,7 @@ impl Overlay {
         known: &BTreeSet<Arc<str>>,
     ) -> Vec<SettingsWarning> {
         let named = self.breakers.all().filter_map(|given| {
-            let mut config = CircuitBreakerConfig::default();
-            (given.set)(&mut config);
+            let config = given.of(&CircuitBreakerConfig::default());
             config.recovery_check.map(|check| (given.source.clone(), check))
         });
         let unknown = named.filter(|(_, check)| !known.contains(check));
@@ -197,8 +206,8 @@ impl Overlay {
         let names = [of.component, of.name];
         let names = if of.name == of.component { &names[..1] } else { &names[..] };
         let mut given = self.breakers.given_for(names);
-        if !of.may_be_cut_off {
-            self.refuse_limit(of, names)?;
+        if let Some(function) = of.uncut {
+            self.refuse_limit(of, names, function)?;
             given.retain(|given| given.key.name != LIMIT);
         }
         let validate = |config: &CircuitBreakerConfig| config.clone().validate();
@@ -213,16 +222,21 @@ impl Overlay {
         }
     }
 
-    /// A limit for all passes over what has no answer to it; one by name is a mistake.
-    fn refuse_limit(&self, of: Subject<'_>, names: &[&str]) -> Result<(), SettingProblem> {
+    /// A limit for all passes over what it can't hold for; one by name is a mistake.
+    fn refuse_limit(
+        &self,
+        of: Subject<'_>,
+        names: &[&str],
+        (origin, why): (Origin, Uncut),
+    ) -> Result<(), SettingProblem> {
         let named = names.iter().flat_map(|name| self.breakers.by_name(name));
-        match named.filter(|given| given.key.name == LIMIT).last() {
+        let limit = named.filter(|given| given.key.name == LIMIT).last();
+        match limit.filter(|given| given.of(of.declared).call_timeout.is_some()) {
             None => Ok(()),
             Some(given) => Err(SettingProblem::at(
                 given.source.clone(),
                 format!(
-                    "circuit breaker `{}`: `{LIMIT}` can be changed only where the attribute gives \
-                     one: the function has no answer for a call that is cut off",
+                    "circuit breaker `{}`: `{LIMIT}` can't hold: the function at {origin} {why}",
                     of.component
                 ),
             )),

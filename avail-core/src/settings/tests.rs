@@ -12,6 +12,7 @@ use super::keys::Configured;
 use super::*;
 use crate::breaker::{CancelFailure, CircuitBreakerConfig, RateWindow};
 use crate::health::{HealthCheck, Probe};
+use crate::site::{Origin, Uncut};
 
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -30,7 +31,7 @@ fn member<'a>(
     component: &'a str,
     declared: &'a CircuitBreakerConfig,
 ) -> Subject<'a> {
-    Subject { name, component, declared, may_be_cut_off: true }
+    Subject { name, component, declared, uncut: None }
 }
 
 fn subject<'a>(name: &'a str, declared: &'a CircuitBreakerConfig) -> Subject<'a> {
@@ -165,17 +166,21 @@ fn what_is_not_about_settings_is_left_alone() {
 }
 
 #[test]
-fn a_function_that_has_no_answer_for_being_cut_off_is_not() {
+fn a_function_that_can_not_be_cut_off_is_not() {
     let declared = CircuitBreakerConfig::default();
-    let of = Subject { may_be_cut_off: false, ..subject("storage", &declared) };
+    let origin = Origin::new("storage", "fetch", "src/storage.rs", 12);
+    let of = Subject { uncut: Some((origin, Uncut::Value)), ..subject("storage", &declared) };
     let for_all = read("defaults.breaker.call_timeout = 1", &[]).expect("valid");
     assert_eq!(for_all.breaker(of).map(|config| config.call_timeout), Ok(None));
     let by_name = read("breaker.storage.call_timeout = 1", &[]).expect("valid");
     assert_eq!(
-        by_name.breaker(of).expect_err("it has no answer").to_string(),
-        "avail.toml:1:32: circuit breaker `storage`: `call_timeout` can be changed only where the \
-         attribute gives one: the function has no answer for a call that is cut off"
+        by_name.breaker(of).expect_err("it can't hold").to_string(),
+        "avail.toml:1:32: circuit breaker `storage`: `call_timeout` can't hold: the function at \
+         src/storage.rs:12 (`storage::fetch`) returns no future, and can't be cut off before it \
+         returns"
     );
+    let off = read("breaker.storage.call_timeout = 'off'", &[]).expect("valid");
+    assert_eq!(off.breaker(of).map(|config| config.call_timeout), Ok(None));
     assert_eq!(breaker(&by_name, "storage").call_timeout, Some(seconds(1)));
 }
 

@@ -148,6 +148,15 @@ impl Breaker<'_> {
         }
     }
 
+    /// Why its calls can't be cut off, also where a limit is given from outside.
+    pub(super) fn uncut(&self) -> Option<&'static str> {
+        match self.shape.kind {
+            Kind::Sync => Some("Value"),
+            _ if self.limit() == Limit::None => Some("Fallback"),
+            _ => None,
+        }
+    }
+
     /// Asks for a guard, and runs the future that is made by these statements.
     fn run(&self, future: &TokenStream) -> TokenStream {
         let limit = self.limit();

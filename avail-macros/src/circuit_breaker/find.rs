@@ -68,9 +68,13 @@ impl Breaker<'_> {
         let settings = wrap::settings(krate, "BreakerSettings", args);
         let titled = title.as_ref().map(|title| quote_spanned!(here=> .titled(#title)));
         let keyed = max_keys.map(|max_keys| quote_spanned!(here=> .keyed(#max_keys)));
+        let uncut = self.uncut().map(|why| {
+            let why = Ident::new(why, here);
+            quote_spanned!(here=> .uncut(#krate::__private::Uncut::#why))
+        });
         quote_spanned! {here=>
             static SITE: #krate::__private::#kind = #krate::__private::#kind::new(
-                #krate::__private::Declaration::new(#origin, #name, #settings) #titled #keyed,
+                #krate::__private::Declaration::new(#origin, #name, #settings) #titled #keyed #uncut,
             );
             #krate::__private::inventory::submit! { #krate::__private::BreakerEntry::of(&SITE) }
         }

@@ -47,6 +47,19 @@ impl CriticalSet {
         }
     }
 
+    /// The component counts for the system no longer, if it did; it still says whether.
+    pub(super) fn leaves(&mut self, component: &mut Component, now: Moment) {
+        if !component.is_critical() {
+            component.member = None;
+            return;
+        }
+        if let Some(member) = &mut component.member {
+            member.to = member.to.min(now);
+        }
+        self.update(component);
+        component.cease_to_count();
+    }
+
     pub(super) fn matters_since(&self, at: Moment) -> BTreeSet<&Arc<str>> {
         let steadily = |state: ComponentState| {
             let first = self.steady[state as usize].first().filter(|(since, _)| *since <= at);

@@ -93,12 +93,7 @@ impl Ledger {
         let Some(component) = self.components.get_mut(name) else { return };
         let was = component.is_critical();
         if was && !critical {
-            if let Some(member) = &mut component.member {
-                member.to = member.to.min(now);
-            }
-            // While it still says that it was critical.
-            self.critical.update(component);
-            component.cease_to_count();
+            self.critical.leaves(component, now);
         }
         change(component);
         // A check counts from its first completed run on.

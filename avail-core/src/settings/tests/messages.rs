@@ -217,3 +217,28 @@ fn a_variable_that_stands_for_two_names_is_refused_and_names_both() {
           and `app::db_main`: give one another name, or configure them in the file"]
     );
 }
+
+#[test]
+fn a_file_that_is_not_utf_8_is_named_with_the_place() {
+    let path: Arc<Path> = Path::new("avail.toml").into();
+    let error = text_of(&path, b"a = 1\nb = '\xff'".to_vec()).expect_err("not UTF-8");
+    assert_eq!(error.to_string(), "avail.toml:2:6: the file is not UTF-8 from here on");
+}
+
+#[test]
+fn one_for_all_that_names_one_is_told_where_that_goes() {
+    let error = read("[defaults.breaker.storage]\ntimeout = 3", &[]).expect_err("a name");
+    let expected = "avail.toml:1:19: `[defaults.breaker]` is for all: for one, write \
+                    `[breaker.storage]`";
+    assert_eq!(error.to_string(), expected);
+}
+
+/// In the square of its length it would take minutes.
+#[test]
+fn the_places_of_a_long_file_are_found_in_its_length() {
+    let table = |number| format!("[breaker.n{number}]\ntimeout = 3\n");
+    let text: String = (0..100_000).map(table).collect();
+    let overlay = read(&text, &[]).expect("valid");
+    let (source, _) = &overlay.breakers.file["n99999"];
+    assert_eq!(source.to_string(), "avail.toml:199999:10");
+}

@@ -67,6 +67,37 @@ fn who_depends_on_whom_is_up_to_date() {
     assert!(ledger.can_be_waited_for(&circle).is_ok());
 }
 
+/// `db` leaves at 25 s and is there again from 27 s on; `api` was down from 10 s on, and at 40 s it
+/// is found to be up since 20 s.
+fn decided_after_db_was_there_again(was_critical: bool, is_critical: bool) -> Ledger {
+    let mut ledger = with_db(1, 1);
+    ledger.retune(&DB.into(), terms(was_critical, schedule(1, 1)), at(0.0));
+    ledger.join_check(&"api".into(), terms(true, schedule(1, 2)), at(0.0));
+    run(&mut ledger, DB, 0.0, HealthStatus::Healthy);
+    run(&mut ledger, "api", 0.0, HealthStatus::Healthy);
+    run(&mut ledger, "api", 1.0, HealthStatus::Healthy);
+    run(&mut ledger, "api", 10.0, HealthStatus::Unhealthy);
+    run(&mut ledger, DB, 15.0, HealthStatus::Unhealthy);
+    run(&mut ledger, "api", 20.0, HealthStatus::Healthy);
+    ledger.leave(DB, at(25.0));
+    ledger.join_check(&DB.into(), terms(is_critical, schedule(1, 1)), at(26.0));
+    run(&mut ledger, DB, 27.0, HealthStatus::Healthy);
+    run(&mut ledger, "api", 40.0, HealthStatus::Healthy);
+    ledger
+}
+
+#[test]
+fn what_was_down_counts_also_where_its_check_left_and_came_again() {
+    for is_critical in [true, false] {
+        let ledger = decided_after_db_was_there_again(true, is_critical);
+        assert_eq!(system(&ledger, 41.0).downtime_seconds, 15.0, "from 10 s to 25 s");
+    }
+    for is_critical in [true, false] {
+        let ledger = decided_after_db_was_there_again(false, is_critical);
+        assert_eq!(system(&ledger, 41.0).downtime_seconds, 10.0, "from 10 s to 20 s");
+    }
+}
+
 proptest! {
     /// Two components that are looked at each second, and are critical in some of them: also where
     /// what they were is decided only later, when that may have changed.

@@ -60,7 +60,8 @@ fn states(snapshot: &Snapshot, to: &mut impl Sink) {
     to.family(
         "avail_state_seconds",
         Counter,
-        "Time in each state, added once it is final; component \"\" is the system.",
+        "Time in each state since the process started and while there was none before, added once it \
+         is final; component \"\" is the system.",
     );
     let components = snapshot.components.iter().map(|one| (&*one.name, &one.state_seconds));
     for (component, seconds) in [(SYSTEM, &snapshot.state_seconds)].into_iter().chain(components) {

@@ -31,7 +31,7 @@ impl Process {
             .expect("it starts");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut lines = lines.map(|line| line.expect("text"));
-        let address = lines.find_map(|line| Some(line.split_once("listens on ")?.1.parse().ok()?));
+        let address = lines.find_map(|line| line.split_once("listens on ")?.1.parse().ok());
         Process { child, address: address.expect("an address") }
     }
 

@@ -54,7 +54,9 @@ impl Performance<'_> {
         };
         self.apply(&breaker, command, ttl);
         let active = breaker.active_override();
-        let until = active.as_ref().filter(|_| ttl.is_some()).and_then(|active| active.until);
+        let until = active.as_ref().and_then(|active| active.until);
+        // One that is over already had an end, too.
+        let until = ttl.and(until.or_else(|| Some(self.endpoints.status().timestamp)));
         self.record(command.as_str(), Some(name), until).await;
         self.in_force(
             command.as_str(),

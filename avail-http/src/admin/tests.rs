@@ -274,6 +274,9 @@ async fn an_override_with_a_time_to_live_ends_by_itself() {
     assert_eq!(kept.until.map(|until| (until - kept.timestamp).num_seconds()), Some(600));
     tokio::time::sleep(Duration::from_secs(601)).await;
     assert_eq!(operated.override_of_cache(), None);
+    let body = r#"{"actor":"anna","reason":"no time at all","ttl":"1ns"}"#;
+    assert_eq!(operated.post("/admin/breakers/cache/disable", body).await.0, 200);
+    assert!(operated.monitor.audit(1)[0].until.is_some(), "it had an end");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@
 //! - `Check` of a service that is none of these fails with `NOT_FOUND`.
 //! - `Watch` of one says `SERVICE_UNKNOWN`, and goes on: the component may come. What changes comes
 //!   within a second, mostly at once; a client that reads slowly gets the latest status alone, and
-//!   slows nobody. Draining and stopping end every stream, after a last `NOT_SERVING`.
+//!   slows nobody. The name of a service that is not known is at most 1 KiB long. Draining and stopping end every stream, after a last `NOT_SERVING`.
 //! - `List` is not there: tonic answers it with `UNIMPLEMENTED`.
 
 use std::collections::BTreeMap;
@@ -30,6 +30,9 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 /// So many streams may be watched at once.
 const WATCHERS: usize = 1_024;
+/// So long may the name be that an unknown service is watched by, in bytes: it is kept for as long as
+/// the stream.
+const NAME: usize = 1_024;
 /// How often time alone is looked at, and what no event tells.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -106,6 +109,9 @@ impl Health for GrpcHealth {
             return Err(Status::resource_exhausted(format!("{WATCHERS} streams are watched")));
         };
         let service = request.into_inner().service;
+        if service.len() > NAME && !self.board().borrow().components.contains_key(&*service) {
+            return Err(Status::invalid_argument(format!("a name is at most {NAME} bytes long")));
+        }
         let mut last = None;
         let changes = WatchStream::new(self.board()).filter_map(move |board| {
             // Given back when the stream is dropped.

@@ -9,7 +9,8 @@ use subtle::ConstantTimeEq;
 
 mod mask;
 
-use self::mask::{mask, names_a_secret};
+pub(crate) use self::mask::mask;
+use self::mask::names_a_secret;
 
 /// Who is shown the texts of errors and the details of checks. The class of an error, such as
 /// `timeout`, is shown to everybody.
@@ -68,8 +69,9 @@ impl Access {
 pub(crate) struct Token(Arc<str>);
 
 impl Token {
-    /// None where it is empty.
+    /// None where it is empty. A file that holds one ends with a line feed, which no header can.
     pub(crate) fn new(token: &str) -> Option<Self> {
+        let token = token.trim();
         (!token.is_empty()).then(|| Token(token.into()))
     }
 
@@ -164,6 +166,13 @@ mod tests {
     fn an_empty_token_lets_nobody_in() {
         assert_eq!(access(Details::Authorized, "").caller(Some(b"Bearer ")), Caller::Anonymous);
         assert_eq!(Access::default().caller(Some(b"Bearer ")), Caller::Anonymous);
+        assert_eq!(access(Details::Authorized, " \n").caller(Some(b"Bearer ")), Caller::Anonymous);
+    }
+
+    #[test]
+    fn the_line_feed_of_a_file_is_no_part_of_a_token() {
+        let access = access(Details::Authorized, "s3cret\n");
+        assert_eq!(access.caller(Some(b"Bearer s3cret")), Caller::Authorized);
     }
 
     #[test]

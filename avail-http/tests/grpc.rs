@@ -191,6 +191,19 @@ async fn watchers_are_bounded_and_one_that_goes_makes_room() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_long_and_unknown_is_not_kept() {
+    let monitor = common::monitor().await;
+    let long = "x".repeat(2_000);
+    monitor.check_health(long.as_str(), || async { true }).await;
+    let health = GrpcHealth::new(&monitor);
+    assert!(health.watch(Request::new(of(&long))).await.is_ok(), "it is known");
+    assert!(health.watch(Request::new(of(&"y".repeat(1_024)))).await.is_ok());
+    let refused = health.watch(Request::new(of(&"y".repeat(1_025)))).await.map(|_| ());
+    assert_eq!(refused.expect_err("too long").code(), Code::InvalidArgument);
+    monitor.stop().await;
+}
+
+#[tokio::test]
 async fn one_who_does_not_read_gets_the_latest_alone_and_slows_nobody() {
     let monitor = common::monitor().await;
     let health = GrpcHealth::new(&monitor);

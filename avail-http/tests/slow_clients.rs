@@ -77,6 +77,34 @@ async fn a_probe_gets_in_where_300_connections_wait_and_those_that_were_answered
     server.shutdown().await;
 }
 
+/// A client that asks for much, again and again, and reads nothing of it.
+async fn glutton(address: SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("a size");
+    let stream = socket.connect(address).await.expect("it listens").into_std();
+    let mut stream = stream.expect("a socket");
+    let asked = b"GET /metrics/prometheus HTTP/1.1\r\nHost: x\r\n\r\n".repeat(8_000);
+    // As much as it takes: the server reads no further once it can't write.
+    let _ = stream.write(&asked);
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_gets_in_where_300_connections_do_not_read_their_answers() {
+    let server = serve(&monitor().await);
+    let address = server.local_addr();
+    let mut crowd = Vec::new();
+    for _ in 0..300 {
+        crowd.push(glutton(address).await);
+    }
+    for _ in 0..3 {
+        let probe = tokio::task::spawn_blocking(move || get(address, "/livez").status);
+        assert_eq!(probe.await.expect("an answer"), 200);
+    }
+    drop(crowd);
+    server.shutdown().await;
+}
+
 /// 300 clients that send a byte a second, each replaced when it is closed, for so long.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_dribble_delay_no_probe_and_are_closed_when_their_head_is_due() {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::checks::{CheckCounts, CheckHistory};
 use super::flapping::Flapping;
-use super::ledger::CheckTerms;
+use super::ledger::{CheckTerms, Tally};
 use super::moment::{Moment, Span};
 use super::periods::Periods;
 use super::slo::Objective;
@@ -16,6 +16,7 @@ use super::timeline::{ComponentState, Timeline, overlay};
 use crate::breaker::CircuitState;
 use crate::health::hysteresis::{Decision, Hysteresis};
 use crate::health::{FailureClass, HealthCheckResult, HealthStatus, Probe, Schedule};
+use crate::monitor::HISTORY;
 
 /// So many changes of a check or a breaker are kept beside the merged timeline: enough to go back
 /// to the beginning of any streak.
@@ -333,6 +334,7 @@ pub(crate) struct Component {
     pub(crate) breaker: Option<BreakerSide>,
     /// What both come to; it outlives restarts.
     pub(crate) timeline: Timeline,
+    pub(crate) tally: Tally,
     /// When it counts for the system, if it is critical: since its first completed run of this
     /// boot.
     pub(crate) member: Option<Span>,
@@ -365,6 +367,7 @@ impl Component {
             check: None,
             breaker: None,
             timeline: Timeline::new(now, ComponentState::Unobserved),
+            tally: Tally::default(),
             member: None,
             former: Vec::new(),
             shown: HealthStatus::Unknown,
@@ -502,8 +505,12 @@ impl Component {
     /// Up to when nothing that a later run decides can change the timeline.
     pub(crate) fn final_until(&self, now: Moment) -> Moment {
         let Some(check) = &self.check else { return now };
+        // It tells of itself, and at once.
+        if &*self.name == HISTORY {
+            return now;
+        }
         let undecided = check.hysteresis.undecided_since();
-        undecided.or(check.last_started).unwrap_or(self.timeline.last().0).min(now)
+        undecided.or(check.last_started).unwrap_or(check.track.origin()).min(now)
     }
 }
 

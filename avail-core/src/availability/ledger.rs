@@ -9,6 +9,7 @@
 //! | `parents` | which incident follows from which |
 //! | `critical` | which components the system's timeline has to look at |
 //! | `system` | the incidents of the whole system |
+//! | `tally` | the seconds of each state of this boot |
 //! | `terms` | what goes on under other terms |
 //! | `questions` | what the history tells, and what is asked |
 //! | `image` | what outlives the process |
@@ -25,6 +26,7 @@ mod parents;
 mod promises;
 mod questions;
 mod system;
+mod tally;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +41,7 @@ use self::maintenance::Announced;
 pub use self::maintenance::Maintenance;
 use self::parents::Dependents;
 pub(crate) use self::questions::BY_HAND;
+pub(crate) use self::tally::Tally;
 pub(crate) use self::terms::BreakerState;
 use super::checks::CheckCounts;
 use super::component::{BreakerSide, CheckSide, Component};
@@ -70,6 +73,7 @@ pub(crate) struct Ledger {
     dependents: Dependents,
     announced: Announced,
     system: Timeline,
+    system_tally: Tally,
     process: Timeline,
     incidents: IncidentLog,
     facts: Vec<Fact>,
@@ -89,6 +93,7 @@ impl Ledger {
             dependents: Dependents::default(),
             announced: Announced::default(),
             system: Timeline::new(origin, ComponentState::Unobserved),
+            system_tally: Tally::default(),
             process: Timeline::new(origin, ComponentState::Unobserved),
             incidents: IncidentLog::default(),
             facts: Vec::new(),
@@ -110,6 +115,7 @@ impl Ledger {
         }
         self.process.set_from(now, ComponentState::Up);
         self.rebuild_system(now, now);
+        self.begin_tallies(before.map_or(now, |(last_sign, _)| last_sign.min(now)));
     }
 
     /// The time from `last` to `now`, in which there was no process: nobody looked at the

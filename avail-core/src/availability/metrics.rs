@@ -228,8 +228,9 @@ impl AvailabilityMetrics {
     }
 }
 
-/// Seconds of each state since the first record, without those that a threshold has not decided
-/// yet: each only grows.
+/// Seconds of each state in this boot, without those that a threshold has not decided yet: each only
+/// grows. The time without a process before this boot is among them, up to where the boot before it
+/// was last heard of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct StateSeconds {

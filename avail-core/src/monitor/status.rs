@@ -135,7 +135,7 @@ pub struct Snapshot {
     pub availability: [AvailabilityMetrics; 4],
     /// The system's objective.
     pub slo: Slo,
-    /// The system's time since the first record.
+    /// The system's time, since the process started.
     pub state_seconds: StateSeconds,
     /// Every component, in the order of `status.components`.
     pub components: Vec<ComponentSnapshot>,
@@ -165,7 +165,7 @@ pub struct ComponentSnapshot {
     pub availability: [AvailabilityMetrics; 4],
     /// Its objective.
     pub slo: Slo,
-    /// Its time since the first record.
+    /// Its time, since the process started.
     pub state_seconds: StateSeconds,
     /// How its runs ended, since the process started.
     pub runs: RunCounts,

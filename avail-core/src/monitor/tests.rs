@@ -576,6 +576,9 @@ async fn the_history_is_carried_on_and_a_crash_is_accounted_for() {
     let db = third.component_metrics("db", Window::ALL_TIME).expect("known");
     assert!((system.downtime_seconds - 500.0 - db.downtime_seconds).abs() < 0.01);
     assert!((db.unobserved_seconds - 550.0).abs() < 1.0, "{}", db.unobserved_seconds);
+    // Counters begin anew, but for the time that no process was there to count.
+    let counted = third.snapshot().state_seconds;
+    assert!((500.0..540.0).contains(&counted.down) && counted.up < 101.0, "{counted:?}");
 
     // Read once more, the books say the same.
     let again = builder().history_file(&path).start().await.expect("starts");

@@ -93,12 +93,13 @@ pub(super) fn snapshot(inner: &Inner) -> Snapshot {
     inner.count_calls();
     inner.with_ledger(|ledger, now| {
         let target = inner.terms.target;
+        let (system_seconds, seconds) = ledger.tell_seconds(now);
         let incidents = Counted::of(ledger, now);
         let status = status_of(inner, ledger, now);
         let mut components = Vec::with_capacity(status.components.len());
         let mut counted = ledger.counted_of_gone(Window::ALL, now);
-        for component in ledger.present() {
-            let figures = figures(ledger, component, &incidents, target, now);
+        for (component, seconds) in ledger.present().zip(seconds) {
+            let figures = figures(ledger, component, seconds, &incidents, target, now);
             for (sum, window) in counted.iter_mut().zip(&figures.availability) {
                 *sum += window.counted();
             }
@@ -109,7 +110,7 @@ pub(super) fn snapshot(inner: &Inner) -> Snapshot {
             target,
             availability: ledger.system_metrics_of(Window::ALL, counted, now),
             slo: ledger.system_slo(target, now),
-            state_seconds: ledger.system_seconds(now),
+            state_seconds: system_seconds,
             components,
             process: ProcessSnapshot {
                 availability: ledger.process_metrics(Window::ALL, now),
@@ -127,6 +128,7 @@ pub(super) fn snapshot(inner: &Inner) -> Snapshot {
 fn figures(
     ledger: &Ledger,
     component: &Component,
+    state_seconds: StateSeconds,
     incidents: &Counted<'_>,
     target: f64,
     now: Moment,
@@ -135,7 +137,7 @@ fn figures(
         name: component.name.clone(),
         availability: ledger.figures_of(component, Window::ALL, now),
         slo: Ledger::slo_of(component, target, now),
-        state_seconds: StateSeconds::of(component.timeline.life(component.final_until(now))),
+        state_seconds,
         runs: component.runs,
         latency: component.latency.clone(),
         incidents: incidents.totals(&component.name),

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::gate::{Command, Target};
 use crate::answer::Answer;
 use crate::quote::defused;
+use crate::security::mask;
 
 /// How long a text may be, in characters.
 const LONGEST: usize = 1_000;
@@ -149,10 +150,17 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
             "`actor` and `reason` have 1 to {LONGEST} characters each"
         )));
     }
-    if trimmed.chars().any(char::is_control) {
+    if trimmed.chars().any(is_out_of_line) {
         return Err(D::Error::custom("`actor` and `reason` are each one line of text"));
     }
-    Ok(trimmed.to_owned())
+    // They go into the log and the history, where secrets have no more business than in an answer.
+    Ok(mask(trimmed))
+}
+
+/// What begins another line somewhere, or turns the rest of one around.
+fn is_out_of_line(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -219,6 +227,13 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_in_a_text_is_not_kept() {
+        let body = r#"{"actor":"anna","reason":"new password=hunter2 for the disk"}"#;
+        let action = read(breaker(Command::Reset), body).expect("a good body");
+        assert_eq!((&*action.actor, &*action.reason), ("anna", "new password=*** for the disk"));
+    }
+
+    #[test]
     fn a_body_that_is_not_as_it_has_to_be_is_refused_with_what_is_allowed() {
         let long = format!(r#"{{"actor":"{}","reason":"b"}}"#, "x".repeat(1_001));
         let table = [
@@ -230,6 +245,13 @@ mod tests {
             (breaker(Command::Reset), r#"{"actor":" ","reason":"b"}"#, "1 to 1000 characters"),
             (breaker(Command::Reset), &long, "1 to 1000 characters"),
             (breaker(Command::Reset), r#"{"actor":"a\nb","reason":"b"}"#, "one line of text"),
+            (breaker(Command::Reset), r#"{"actor":"a","reason":"b\u2028c"}"#, "one line of text"),
+            (breaker(Command::Reset), r#"{"actor":"a\u202Eb","reason":"c"}"#, "one line of text"),
+            (
+                breaker(Command::Reset),
+                r#"{"actor":"a\u001b[2Jb","reason":"c"}"#,
+                "one line of text",
+            ),
             (
                 breaker(Command::Reset),
                 r#"{"actor":"a","reason":"b","ttl":"1m"}"#,

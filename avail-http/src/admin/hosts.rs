@@ -44,11 +44,16 @@ impl Hosts {
     }
 }
 
-/// A name in lower case, and a port. One with a user in it is none.
+/// A name in lower case, and a port. One with a user in it is none, nor is one whose port is no
+/// port: that does not stand for every port.
 fn parse(host: &str) -> Option<(String, Option<u16>)> {
     let authority: Authority = host.parse().ok()?;
-    let has_user = authority.as_str().contains('@');
-    (!has_user).then(|| (authority.host().to_ascii_lowercase(), authority.port_u16()))
+    let (name, port) = (authority.host(), authority.port_u16());
+    let is_whole = match port {
+        Some(_) => !authority.as_str().contains('@'),
+        None => authority.as_str() == name,
+    };
+    is_whole.then(|| (name.to_ascii_lowercase(), port))
 }
 
 #[cfg(test)]
@@ -59,7 +64,7 @@ mod tests {
     fn hosts_are_compared_by_name_and_where_it_matters_by_port() {
         let mut of_server = Hosts::default();
         of_server.listening_on(8000);
-        let mut given = Hosts::of(["ops.example.org", "10.0.0.7:8000", "not a host"]);
+        let mut given = Hosts::of(["ops.example.org", "10.0.0.7:8000", "not a host", "x:99999"]);
         given.listening_on(9);
         let table = [
             (&of_server, "localhost:8000", true),
@@ -69,6 +74,11 @@ mod tests {
             (&of_server, "localhost:8001", false),
             (&of_server, "localhost", false),
             (&of_server, "localhost.:8000", false),
+            (&of_server, "[0:0:0:0:0:0:0:1]:8000", false),
+            (&of_server, "localhost:", false),
+            (&Hosts::default(), "localhost:99999", false),
+            (&given, "x", false),
+            (&given, "x:1", false),
             (&of_server, "evil.example.org:8000", false),
             (&of_server, "localhost:8000@evil.example.org", false),
             (&of_server, "evil@localhost:8000", false),

@@ -42,8 +42,9 @@ use crate::security::Token;
 ///
 /// A request needs the bearer token, `Content-Type: application/json`, and a `Host` of the list, so
 /// that no web page can make a browser send it: neither by a form, nor by a name that is bound to
-/// this machine. Each thing that is done is kept: see
-/// [`AvailabilityMonitor::audit`](avail_core::AvailabilityMonitor::audit).
+/// this machine. Each thing that is done is kept, secrets in `actor` and `reason` masked: see
+/// [`AvailabilityMonitor::audit`](avail_core::AvailabilityMonitor::audit). It is answered once the
+/// record is on the disk, or half a second has passed.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

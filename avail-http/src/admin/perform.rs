@@ -18,6 +18,12 @@ use crate::body::{ComponentBody, stamp};
 use crate::quote::{Quoted, defused};
 use crate::security::Caller;
 
+/// How long an answer waits for the record of what was done: an operator must be able to act while
+/// the disk is stuck.
+const KEPT_WITHIN: Duration = Duration::from_millis(500);
+/// How often it is looked whether the record is there.
+const GLANCE: Duration = Duration::from_millis(1);
+
 /// An operator's wish, and from where it came.
 #[derive(Debug)]
 pub(super) struct Performance<'a> {
@@ -30,14 +36,16 @@ impl Performance<'_> {
     /// Does it, and says what is in force now.
     pub(super) async fn perform(self) -> Answer {
         match self.action.what.clone() {
-            What::Breaker { name, command, ttl } => self.command(&name, command, ttl),
-            What::Maintain { component, duration } => self.maintain(component.as_deref(), duration),
-            What::EndMaintenance { component } => self.end_maintenance(component.as_deref()),
+            What::Breaker { name, command, ttl } => self.command(&name, command, ttl).await,
+            What::Maintain { component, duration } => {
+                self.maintain(component.as_deref(), duration).await
+            }
+            What::EndMaintenance { component } => self.end_maintenance(component.as_deref()).await,
             What::Refresh { name } => self.refresh(&name).await,
         }
     }
 
-    fn command(&self, name: &str, command: Command, ttl: Option<Duration>) -> Answer {
+    async fn command(&self, name: &str, command: Command, ttl: Option<Duration>) -> Answer {
         let breakers = self.endpoints.breakers();
         let Some(breaker) = breakers.get(name) else {
             let names: Vec<_> = breakers.iter().map(|one| one.name().to_owned()).collect();
@@ -46,8 +54,10 @@ impl Performance<'_> {
         };
         self.apply(&breaker, command, ttl);
         let active = breaker.active_override();
-        let until = active.as_ref().filter(|_| ttl.is_some()).and_then(|active| active.until);
-        self.record(command.as_str(), Some(name), until);
+        let until = active.as_ref().and_then(|active| active.until);
+        // One that is over already had an end, too.
+        let until = ttl.and(until.or_else(|| Some(self.endpoints.status().timestamp)));
+        self.record(command.as_str(), Some(name), until).await;
         self.in_force(
             command.as_str(),
             json!({
@@ -73,23 +83,23 @@ impl Performance<'_> {
         }
     }
 
-    fn maintain(&self, component: Option<&str>, duration: Duration) -> Answer {
+    async fn maintain(&self, component: Option<&str>, duration: Duration) -> Answer {
         let reason = self.action.reason.as_str();
         match self.endpoints.monitor().maintenance(component, duration, reason) {
             Ok(announced) => {
-                self.record("maintenance", component, Some(announced.end_time));
+                self.record("maintenance", component, Some(announced.end_time)).await;
                 self.in_force("maintenance", json!({ "maintenance": written(&announced) }))
             }
             Err(error) => not_found(&json!({ "error": defused(&error.to_string()) })),
         }
     }
 
-    fn end_maintenance(&self, component: Option<&str>) -> Answer {
+    async fn end_maintenance(&self, component: Option<&str>) -> Answer {
         let monitor = self.endpoints.monitor();
         let ended = monitor.end_maintenance(component);
         let left: Vec<_> = monitor.maintenances().iter().map(written).collect();
         if ended {
-            self.record("end_maintenance", component, None);
+            self.record("end_maintenance", component, None).await;
             return self.in_force("end_maintenance", json!({ "maintenances": left }));
         }
         let whose = component.map_or("the whole system".into(), |name| Quoted(name).to_string());
@@ -101,7 +111,7 @@ impl Performance<'_> {
         let monitor = self.endpoints.monitor();
         if monitor.status().component(name).is_some() {
             // Before it is waited for: whoever asked may go away meanwhile.
-            self.record("refresh", Some(name), None);
+            self.record("refresh", Some(name), None).await;
         }
         match monitor.refresh(name).await {
             Ok(result) => self.refreshed(&result),
@@ -128,13 +138,27 @@ impl Performance<'_> {
         self.in_force("refresh", body)
     }
 
-    fn record(&self, action: &str, target: Option<&str>, until: Option<DateTime<Utc>>) {
+    /// Keeps a record, and gives it time to reach the disk: what an operator is told is done is not
+    /// forgotten, even where the process is killed the moment after.
+    async fn record(&self, action: &str, target: Option<&str>, until: Option<DateTime<Utc>>) {
         let Action { actor, reason, .. } = &self.action;
         let mut record = AuditRecord::new(actor, action, reason);
         record.target = target.map(str::to_owned);
         record.until = until;
         record.caller.clone_from(&self.caller);
-        self.endpoints.monitor().record_audit(record);
+        let monitor = self.endpoints.monitor();
+        monitor.record_audit(record);
+        let told = monitor.history().records;
+        let is_waiting = || {
+            let history = monitor.history();
+            history.path.is_some() && history.error.is_none() && history.synced_records < told
+        };
+        let kept = async {
+            while is_waiting() {
+                tokio::time::sleep(GLANCE).await;
+            }
+        };
+        let _ = tokio::time::timeout(KEPT_WITHIN, kept).await;
     }
 
     fn in_force(&self, action: &str, mut body: Value) -> Answer {

@@ -243,6 +243,26 @@ async fn each_command_does_to_a_breaker_what_its_name_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_laid_an_override_and_why_is_shown_to_those_who_may_see_details() {
+    let _isolated = isolated();
+    let mut operated = Operated::start().await;
+    assert_eq!(operated.post("/admin/breakers/cache/disable", WHO).await.0, 200);
+    let head = |authorization| Head { method: "GET", authorization, has_length: false, ..GOOD };
+    let service = service(&operated.monitor).token("seer");
+    operated.service = service.admin(Admin::new("s3cret").expect("a token"));
+    for (authorization, actor, reason) in [
+        (None, "withheld", "withheld"),
+        (Some("Bearer s3cret"), "withheld", "withheld"),
+        (Some("Bearer seer"), "anna", "moving the disk"),
+    ] {
+        let body = operated.send(head(authorization), "/metrics", "").await.into_body();
+        let laid = &body["circuit_breakers"][0]["override"];
+        assert_eq!((&laid["actor"], &laid["reason"]), (&json!(actor), &json!(reason)), "{laid}");
+        assert_eq!(laid["override"], "disabled", "{laid}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_override_with_a_time_to_live_ends_by_itself() {
     let _isolated = isolated();
     let mut operated = Operated::start().await;
@@ -254,6 +274,9 @@ async fn an_override_with_a_time_to_live_ends_by_itself() {
     assert_eq!(kept.until.map(|until| (until - kept.timestamp).num_seconds()), Some(600));
     tokio::time::sleep(Duration::from_secs(601)).await;
     assert_eq!(operated.override_of_cache(), None);
+    let body = r#"{"actor":"anna","reason":"no time at all","ttl":"1ns"}"#;
+    assert_eq!(operated.post("/admin/breakers/cache/disable", body).await.0, 200);
+    assert!(operated.monitor.audit(1)[0].until.is_some(), "it had an end");
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,12 +47,25 @@ impl MetricsBody {
             availability: Windows::of(&snapshot.availability),
             health_checks: CheckTotals::of(&snapshot.availability),
             components: components.collect(),
-            circuit_breakers: snapshot.breakers,
+            circuit_breakers: snapshot.breakers.into_iter().map(|one| seen(one, sight)).collect(),
             incidents: IncidentCounts::of(&snapshot.incidents),
             slo: snapshot.slo,
         }
     }
 }
+
+/// The breaker without what an operator wrote, where that may not be seen.
+fn seen(mut breaker: CircuitBreakerMetrics, sight: Sight) -> CircuitBreakerMetrics {
+    if let Some(laid) = &mut breaker.active_override {
+        for text in [&mut laid.actor, &mut laid.reason] {
+            *text = sight.text(Some(text)).unwrap_or_else(|| WITHHELD.into()).into();
+        }
+    }
+    breaker
+}
+
+/// Stands where a text must, and may not be seen.
+const WITHHELD: &str = "withheld";
 
 /// The figures of the four windows.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -60,7 +60,8 @@ fn states(snapshot: &Snapshot, to: &mut impl Sink) {
     to.family(
         "avail_state_seconds",
         Counter,
-        "Time in each state, added once it is final; component \"\" is the system.",
+        "Time in each state since the process started and while there was none before, added once it \
+         is final; component \"\" is the system.",
     );
     let components = snapshot.components.iter().map(|one| (&*one.name, &one.state_seconds));
     for (component, seconds) in [(SYSTEM, &snapshot.state_seconds)].into_iter().chain(components) {
@@ -149,7 +150,7 @@ fn objectives(snapshot: &Snapshot, to: &mut impl Sink) {
         "The availability to be reached, 0 to 1; component \"\" is the system.",
     );
     for (component, slo) in all() {
-        to.sample(&[("component", component)], slo.objective / 100.0);
+        to.sample(&[("component", component)], as_ratio(slo.objective));
     }
     to.family(
         "avail_error_budget_remaining_ratio",
@@ -175,6 +176,11 @@ fn objectives(snapshot: &Snapshot, to: &mut impl Sink) {
             }
         }
     }
+}
+
+/// Percent as a ratio, its decimals those that were written: 99.9 / 100 is 0.9990000000000001.
+fn as_ratio(percent: f64) -> f64 {
+    format!("{percent}e-2").parse().unwrap_or(percent / 100.0)
 }
 
 /// The labels of [`Window::ALL`].
@@ -269,4 +275,26 @@ fn history(snapshot: &Snapshot, to: &mut impl Sink) {
 fn single(to: &mut impl Sink, name: &'static str, help: &'static str, value: impl Into<Number>) {
     to.family(name, Gauge, help);
     to.sample(&[], value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_objective_has_the_decimals_that_were_written() {
+        for (percent, ratio) in [
+            (99.9, "0.999"),
+            (99.99, "0.9999"),
+            (99.95, "0.9995"),
+            (99.999, "0.99999"),
+            (99.5, "0.995"),
+            (100.0, "1"),
+            (0.07, "0.0007"),
+            (0.0, "0"),
+        ] {
+            assert_eq!(as_ratio(percent).to_string(), ratio, "{percent}");
+        }
+        assert!(as_ratio(f64::NAN).is_nan());
+    }
 }

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use avail_core::testing::isolated;
-use avail_core::{AvailabilityMonitor, CircuitBreakerRegistry, Health, HealthCheck};
+use avail_core::{
+    AvailabilityMonitor, CircuitBreakerConfig, CircuitBreakerRegistry, Health, HealthCheck,
+    Override, OverrideOptions,
+};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;

@@ -17,7 +17,7 @@ pub(super) use self::names::names_a_secret;
 pub(super) const MASK: &str = "***";
 
 /// The text without its secrets.
-pub(super) fn mask(text: &str) -> String {
+pub(crate) fn mask(text: &str) -> String {
     let text = shapes::mask_keys(text);
     names::mask_values(&urls::mask_users(&text))
 }
@@ -83,6 +83,11 @@ mod tests {
             "password => S3CRET",
             "password is S3CRET",
             "passphrase 'S3CRET'",
+            "host=db user=app pass=S3CRET",
+            "{\"user\":\"app\",\"pass\":\"S3CRET\"}",
+            "DB_PASS=S3CRET",
+            "jwt=S3CRET",
+            "JSESSIONID=S3CRET; Path=/",
             "--password S3CRET --host h",
             "--password=S3CRET",
             "-e API_TOKEN=S3CRET",
@@ -142,6 +147,8 @@ mod tests {
             "app::token::Error: gone",
             "bearer token missing, basic auth failed",
             "max_tokens: 100",
+            "bypass=true",
+            "1 of 3 tests did not pass",
             "sk-learn is not installed",
             "GET /x?page=2&sort=up: 404",
             "key=storage not found",

@@ -43,7 +43,7 @@ pub(super) async fn serve(
                 Ok(client) => guests.welcome(client, served.clone()),
                 Err(error) => {
                     tracing::debug!(%error, "a connection could not be accepted");
-                    guests.dismiss_one();
+                    guests.dismiss_one(Phase::Working);
                     tokio::time::sleep(RELIEF).await;
                 }
             },
@@ -69,8 +69,11 @@ pub(super) enum Phase {
     New,
     /// It has been answered, and waits for the next request.
     Idle,
-    /// It is being answered.
+    /// An answer is being written, for which the client has yet to make room: what needs no waiting
+    /// is over before anybody looks.
     Answering,
+    /// What an operator asked for is being done.
+    Working,
 }
 
 /// The phase of a connection, which its task sets and the acceptor reads. Both run on one thread,
@@ -87,8 +90,8 @@ impl PhaseCell {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_answering(&self) -> bool {
-        self.get() == Phase::Answering as u8
+    pub(super) fn is_working(&self) -> bool {
+        self.get() == Phase::Working as u8
     }
 }
 
@@ -102,7 +105,7 @@ struct Guests {
 
 impl Guests {
     fn welcome(&mut self, client: (TcpStream, SocketAddr), served: Served) {
-        if self.known.len() >= LIMIT && !self.dismiss_one() {
+        if self.known.len() >= LIMIT && !self.dismiss_one(Phase::Working) {
             return;
         }
         let (id, phase) = (self.next, PhaseCell::default());
@@ -115,11 +118,11 @@ impl Guests {
         self.known.insert(id, (task, phase));
     }
 
-    /// Closes the oldest connection that waits, one that was never answered before one that was;
-    /// gives whether there was one.
-    fn dismiss_one(&mut self) -> bool {
+    /// Closes a connection in a phase before that one: the earliest phase first, and of those the
+    /// oldest. Gives whether there was one.
+    fn dismiss_one(&mut self, before: Phase) -> bool {
         let waiting = self.known.iter().map(|(id, (_, phase))| (phase.get(), *id));
-        let waiting = waiting.filter(|(phase, _)| *phase < Phase::Answering as u8);
+        let waiting = waiting.filter(|(phase, _)| *phase < before as u8);
         let Some((_, id)) = waiting.min() else { return false };
         if let Some((task, _)) = self.known.remove(&id) {
             task.abort();
@@ -139,7 +142,7 @@ impl Guests {
     async fn all_left(mut self, limit: Duration) {
         let all = async {
             while !self.tasks.is_empty() {
-                while self.dismiss_one() {}
+                while self.dismiss_one(Phase::Answering) {}
                 let _ = tokio::time::timeout(GLANCE, self.one_left()).await;
             }
         };

@@ -39,7 +39,8 @@ use crate::{Admin, Details, HealthEndpoints};
 ///
 /// Slow clients are closed: a request's head may take 2 s and be 8 KiB long, and a connection may be
 /// idle for 30 s. There are at most 256 connections; where one more comes, the oldest that waits
-/// for a head is closed in its favour, so that a probe always gets in. No body of a request is
+/// for a head is closed in its favour, or else the oldest that does not read its answer, so that a
+/// probe always gets in. No body of a request is
 /// read, but for those of the routes of an [`Admin`], which may be 8 KiB long and take 2 s.
 ///
 /// ```

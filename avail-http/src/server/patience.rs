@@ -93,7 +93,7 @@ impl<S> Patient<S> {
     /// The error that ends the connection, once the deadline is over.
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         // The service is at work, which has limits of its own; what ends it wakes the connection.
-        if self.phase != Phase::Answering && self.shown.is_answering() {
+        if self.phase != Phase::Answering && self.shown.is_working() {
             return Poll::Pending;
         }
         let Some(deadline) = self.deadline else { return self.begin_deadline(context) };

@@ -26,9 +26,15 @@ pub(super) enum Served {
 
 type Said = Result<Response<Full<Bytes>>, Infallible>;
 
+/// What is longer than this took time to make. A client that asks for it again and again, without
+/// waiting, must leave some for the others.
+const LONG: u64 = 4_096;
+
 /// An answer that is there, or in the making.
 pub(super) enum Answering {
     There(Ready<Said>),
+    /// There, once every other connection has had its turn.
+    Next(Ready<Said>),
     Made(Pin<Box<dyn Future<Output = Said> + Send>>),
 }
 
@@ -57,7 +63,7 @@ impl Served {
         match service.admit(&request) {
             Ok(admitted) => {
                 // It has shown the token: from here on the limits are those of its own work.
-                phase.set(Phase::Answering);
+                phase.set(Phase::Working);
                 let work = service.clone().perform(admitted, request.into_body());
                 Answering::Made(Box::pin(async { Ok(work.await) }))
             }
@@ -71,7 +77,9 @@ fn at_once(mut response: Response<Full<Bytes>>, request: &Request<Incoming>) -> 
     if !request.body().is_end_stream() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Answering::There(ready(Ok(response)))
+    let is_long = response.body().size_hint().lower() > LONG;
+    let answer = ready(Ok(response));
+    if is_long { Answering::Next(answer) } else { Answering::There(answer) }
 }
 
 impl Future for Answering {
@@ -80,6 +88,12 @@ impl Future for Answering {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Said> {
         match &mut *self {
             Answering::There(answer) => Pin::new(answer).poll(context),
+            Answering::Next(answer) => {
+                let answer = std::mem::replace(answer, ready(Ok(Response::default())));
+                *self = Answering::There(answer);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             Answering::Made(answer) => answer.as_mut().poll(context),
         }
     }

@@ -9,7 +9,7 @@ use super::{CheckTerms, Ledger, PROCESS};
 use crate::availability::checks::{CheckCounts, CheckHistory};
 use crate::availability::component::Component;
 use crate::availability::incident::{Incident, IncidentLog};
-use crate::availability::metrics::{self, AvailabilityMetrics, Counted, StateSeconds, Window};
+use crate::availability::metrics::{self, AvailabilityMetrics, Counted, Window};
 use crate::availability::moment::Moment;
 use crate::availability::timeline::ComponentState;
 
@@ -127,13 +127,6 @@ impl Ledger {
 
     pub(crate) fn system_percentage(&self, window: Window, now: Moment) -> Option<f64> {
         metrics::percentage(self.system.totals(window.span(self.system.origin(), now)))
-    }
-
-    /// The system's time up to where nothing can change it any more.
-    pub(crate) fn system_seconds(&self, now: Moment) -> StateSeconds {
-        let critical = self.present().filter(|component| component.is_critical());
-        let until = critical.map(|component| component.final_until(now)).min().unwrap_or(now);
-        StateSeconds::of(self.system.life(until))
     }
 
     /// One component, in each window; `None` where it is not known.

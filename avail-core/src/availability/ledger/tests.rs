@@ -5,6 +5,7 @@ mod model;
 mod parents;
 mod properties;
 mod system;
+mod tally;
 mod terms;
 mod worked_example;
 

@@ -15,6 +15,16 @@ impl Totals {
         self.0[state as usize] += millis;
     }
 
+    /// What it has more of than `before`; nothing where it has less.
+    pub(crate) fn beyond(self, before: Totals) -> Totals {
+        Totals(std::array::from_fn(|state| (self.0[state] - before.0[state]).max(0)))
+    }
+
+    /// The greater of both, state by state.
+    pub(crate) fn at_least(self, other: Totals) -> Totals {
+        Totals(std::array::from_fn(|state| self.0[state].max(other.0[state])))
+    }
+
     /// Up, degraded and down: somebody looked, and it counts.
     pub(crate) fn observed(self) -> i64 {
         let states = [ComponentState::Up, ComponentState::Degraded, ComponentState::Down];

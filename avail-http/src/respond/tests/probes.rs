@@ -173,6 +173,38 @@ async fn a_probes_answer_is_given_again_for_50_ms_and_only_while_nothing_happens
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_happens_to_a_breaker_or_to_the_process_shows_in_the_next_answer() {
+    let _isolated = isolated();
+    let service = Service::started().await;
+    let mut config = CircuitBreakerConfig::default();
+    config.critical = true;
+    let breaker = service.monitor.breakers().get_or_create_with("cache", config).expect("good");
+    assert_eq!(service.status("/readiness"), 200);
+    breaker.trip();
+    assert_eq!((service.status("/health"), service.status("/readiness")), (503, 503), "tripped");
+    breaker.reset();
+    assert_eq!((service.status("/health"), service.status("/readiness")), (200, 200), "reset");
+
+    let mut options = OverrideOptions::reason("a test");
+    options.ttl = Some(SECOND);
+    breaker.set_override(Override::ForcedOpen, options);
+    assert_eq!(service.status("/readiness"), 503, "forced open");
+    tokio::time::sleep(SECOND - Duration::from_millis(50)).await;
+    assert_eq!(service.status("/readiness"), 503, "still");
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!(service.status("/readiness"), 200, "its time is over, and nobody called");
+
+    service.monitor.set_ready(false);
+    assert_eq!(service.status("/readiness"), 503, "switched off");
+    service.monitor.set_ready(true);
+    assert_eq!((service.status("/readiness"), service.status("/liveness")), (200, 200));
+    service.monitor.fatal("beyond repair");
+    assert_eq!((service.status("/readiness"), service.status("/liveness")), (200, 503), "fatal");
+    service.monitor.drain();
+    assert_eq!(service.status("/readiness"), 503, "draining");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_monitor_that_has_stopped_is_not_ready_at_once_and_not_healthy_for_ever() {
     let _isolated = isolated();
     let service = Service::started().await;

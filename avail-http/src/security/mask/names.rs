@@ -3,7 +3,7 @@
 use super::{MASK, looks_random};
 
 /// A name that ends in one of these names a secret.
-const ENDINGS: [&str; 24] = [
+const ENDINGS: [&str; 28] = [
     "password",
     "passwords",
     "passwd",
@@ -28,7 +28,14 @@ const ENDINGS: [&str; 24] = [
     "authorization",
     "cookie",
     "session_id",
+    "sessionid",
+    "_pass",
+    "-pass",
+    "jwt",
 ];
+
+/// Another word often ends in this, and so it is one only by itself.
+const WHOLE: &str = "pass";
 
 /// Names of secrets in a query, where the same word elsewhere is a word.
 const OF_QUERIES: [&str; 2] = ["sig", "key"];
@@ -40,7 +47,7 @@ const SCHEMES_OF_LISTS: [&str; 3] = ["digest", "hawk", "aws4-hmac-sha256"];
 /// Whether a value of this name is a secret.
 pub(in crate::security) fn names_a_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
+    name == WHOLE || ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 pub(super) fn mask_values(text: &str) -> String {

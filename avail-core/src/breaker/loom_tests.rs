@@ -573,6 +573,25 @@ fn loom_two_failures_after_a_silence_forget_the_old_streak_together() {
 }
 
 #[test]
+fn loom_a_late_failure_forgets_the_old_streak_and_none_that_ends_beside_it() {
+    explore(|| {
+        let rig = Rig::new(config().failure_threshold(9));
+        rig.fail(0);
+        let (here, there) = (rig.ticket(0), rig.ticket(0));
+        beside(
+            &rig,
+            move |rig| rig.settle(there, Verdict::Bad, 301),
+            move |rig| {
+                rig.settle(here, Verdict::Bad, 200);
+            },
+        );
+        // In the order of their times all three are in the streak; the other way round, two.
+        // It is remembered from the later of them on.
+        assert!(rig.failures(601) >= 2, "{}", rig.failures(601));
+    });
+}
+
+#[test]
 fn loom_each_change_is_told_once_and_in_order() {
     explore(|| {
         let rig = Rig::new(config());

@@ -224,9 +224,13 @@ mod tests {
     #[test]
     fn a_label_is_the_text_that_it_holds_to_whoever_compares_hashes_or_shows_it() {
         let (label, text) = (Label::from("storage"), String::from("storage"));
-        assert!(label == "storage" && label == *"storage" && label == text);
-        assert!("storage" == label && *"storage" == label && text == label);
-        assert!(label != "search" && "search" != label);
+        assert_eq!(label, "storage");
+        assert_eq!("storage", label);
+        assert_eq!(label, *"storage");
+        assert_eq!(*"storage", label);
+        assert_eq!(label, text);
+        assert_eq!(text, label);
+        assert_ne!("search", label);
         let counts = HashMap::from([(label.clone(), 1)]);
         assert_eq!(counts.get("storage"), Some(&1));
         assert_eq!(format!("{label:>9}|{label:?}"), "  storage|\"storage\"");

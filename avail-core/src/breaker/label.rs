@@ -164,6 +164,30 @@ impl PartialEq<&str> for Label {
     }
 }
 
+impl PartialEq<String> for Label {
+    fn eq(&self, other: &String) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<Label> for str {
+    fn eq(&self, other: &Label) -> bool {
+        self == other.as_str()
+    }
+}
+
+impl PartialEq<Label> for &str {
+    fn eq(&self, other: &Label) -> bool {
+        *self == other.as_str()
+    }
+}
+
+impl PartialEq<Label> for String {
+    fn eq(&self, other: &Label) -> bool {
+        self == other.as_str()
+    }
+}
+
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self.as_str(), f)
@@ -195,6 +219,22 @@ mod tests {
         let [one, other] = ["storage", "storage"].map(|name| Label::kept(name.into()));
         assert!(is_kept(&one) && Arc::ptr_eq(one.shared(), other.shared()));
         assert_eq!((one.as_str(), &one), ("storage", &Label::from("storage")));
+    }
+
+    #[test]
+    fn a_label_is_the_text_that_it_holds_to_whoever_compares_hashes_or_shows_it() {
+        let (label, text) = (Label::from("storage"), String::from("storage"));
+        assert_eq!(label, "storage");
+        assert_eq!("storage", label);
+        assert_eq!(label, *"storage");
+        assert_eq!(*"storage", label);
+        assert_eq!(label, text);
+        assert_eq!(text, label);
+        assert_ne!("search", label);
+        let counts = HashMap::from([(label.clone(), 1)]);
+        assert_eq!(counts.get("storage"), Some(&1));
+        assert_eq!(format!("{label:>9}|{label:?}"), "  storage|\"storage\"");
+        assert_eq!(serde_json::to_value(&label).expect("a text"), "storage");
     }
 
     #[test]

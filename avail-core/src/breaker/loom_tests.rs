@@ -17,7 +17,9 @@
 //! with Relaxed, or believed beside an old word; in a window, either fence left out, good calls told
 //! to look after the count instead of before it, a thread's era written or read with Relaxed, or
 //! its count kept from one era to the next, an earlier era not told from a later one, a window's
-//! generation left out, or published with Relaxed.
+//! generation left out, or published with Relaxed, or before the window's size; the time of a failure
+//! not kept, or after it is in the streak, or as it comes and not the latest of them; an old streak
+//! forgotten though it has grown since, or though it was read or written with Relaxed.
 //!
 //! Not caught: Release and Acquire of `last_failure` made Relaxed, and `first_lease` stored after
 //! the word. A lease that is not seen yet sends the caller to the lock, which puts it right.
@@ -573,6 +575,25 @@ fn loom_two_failures_after_a_silence_forget_the_old_streak_together() {
 }
 
 #[test]
+fn loom_a_late_failure_forgets_the_old_streak_and_none_that_ends_beside_it() {
+    explore(|| {
+        let rig = Rig::new(config().failure_threshold(9));
+        rig.fail(0);
+        let (here, there) = (rig.ticket(0), rig.ticket(0));
+        beside(
+            &rig,
+            move |rig| rig.settle(there, Verdict::Bad, 301),
+            move |rig| {
+                rig.settle(here, Verdict::Bad, 200);
+            },
+        );
+        // In the order of their times all three are in the streak; the other way round, two.
+        // It is remembered from the later of them on.
+        assert!(rig.failures(601) >= 2, "{}", rig.failures(601));
+    });
+}
+
+#[test]
 fn loom_each_change_is_told_once_and_in_order() {
     explore(|| {
         let rig = Rig::new(config());
@@ -758,4 +779,27 @@ fn loom_a_failure_beside_a_change_of_the_window_is_in_one_of_them() {
             assert_eq!((rig.state(), rig.opened()), (CircuitState::Open, 1));
         });
     }
+}
+
+#[test]
+fn loom_whoever_sees_a_window_begin_anew_sees_its_size() {
+    explore(|| {
+        let rig = Rig::new(rate().window(Duration::from_secs(1)));
+        let ticket = rig.ticket(20);
+        let longer = rate().window(Duration::from_secs(100)).build().expect("valid");
+        let longer = std::sync::Arc::new(longer);
+        beside(
+            &rig,
+            move |rig| rig.settle(ticket, Verdict::Bad, 20),
+            move |rig| rig.machine.reconfigure(longer.clone()),
+        );
+        // A slice of the old length has a number that is far ahead of the new ones, and would hide
+        // what follows.
+        for _ in 0..2 {
+            if rig.state() == CircuitState::Closed {
+                rig.fail(20);
+            }
+        }
+        assert_eq!((rig.state(), rig.opened()), (CircuitState::Open, 1));
+    });
 }

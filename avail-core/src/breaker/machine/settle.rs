@@ -162,13 +162,14 @@ impl Machine {
         if now.since(last) > self.rules.reset_timeout() {
             self.forget_streak(now);
         }
-        // Relaxed: as a read-modify-write it carries that Release on. It comes before the streak,
-        // so that a failure which sees this one in the streak does not take it for an old one.
+        // Relaxed: as a read-modify-write it carries that Release on.
         if last < now {
             // Else it is as late already, as in a burst within one step of the coarse clock.
             self.last_failure.fetch_max(now.as_nanos(), Ordering::Relaxed);
         }
-        let before = self.streak.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |streak| {
+        // Release: pairs with the Acquire in `forget_streak`, so that a failure which sees this one
+        // in the streak does not take it for an old one.
+        let before = self.streak.fetch_update(Ordering::Release, Ordering::Relaxed, |streak| {
             let room = u64::from(streak as u32 != u32::MAX);
             (streak_epoch(streak) == epoch).then_some(streak + room)
         });
@@ -176,15 +177,25 @@ impl Machine {
     }
 
     /// Under the lock, so that of several failures after a long silence one forgets the streak,
-    /// and all of them count in the next.
+    /// and all of them count in the next. A failure that is in time and ends beside it is not
+    /// forgotten: the streak is looked at before the time of the last one, and has to be the same
+    /// then.
     #[cold]
     fn forget_streak(&self, now: Tick) {
         let _cold = lock(&self.cold);
-        let last = Tick::from_nanos(self.last_failure.load(Ordering::Relaxed));
-        if now.since(last) > self.rules.reset_timeout() {
-            self.streak.fetch_and(EPOCH_OF_STREAK, Ordering::Relaxed);
-            // Release: pairs with the Acquire in `count_failure`.
-            self.last_failure.fetch_max(now.as_nanos(), Ordering::Release);
+        loop {
+            // Acquire: pairs with the Release in `count_failure`.
+            let streak = self.streak.load(Ordering::Acquire);
+            let last = Tick::from_nanos(self.last_failure.load(Ordering::Relaxed));
+            if now.since(last) <= self.rules.reset_timeout() {
+                return;
+            }
+            let (empty, relaxed) = (streak & EPOCH_OF_STREAK, Ordering::Relaxed);
+            if self.streak.compare_exchange(streak, empty, relaxed, relaxed).is_ok() {
+                // Release: pairs with the Acquire in `count_failure`.
+                self.last_failure.fetch_max(now.as_nanos(), Ordering::Release);
+                return;
+            }
         }
     }
 

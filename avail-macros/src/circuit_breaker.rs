@@ -93,6 +93,7 @@ fn try_expand(args: TokenStream, item: &TokenStream) -> Result<TokenStream> {
     let function = errors.note(Function::parse(item.clone(), "circuit_breaker"));
     let function = function.map(|function| (Shape::of(&function.sig), function));
     if let Some((shape, _)) = &function {
+        errors.note(shape.says_of_what());
         rules::check_shape(&args, shape.kind, &mut errors);
     }
     let (shape, function) = errors.finish(function)?;

@@ -114,7 +114,8 @@ use proc_macro::TokenStream;
 /// Each method whose declared type is called `Result`, or something that ends so (`io::Result`,
 /// `StoreResult`), or a future of one, has a breaker of its own with these settings: here
 /// `app::Store::row`, and `Store::row` without the `prefix`. `#[avail(skip)]` leaves a method out,
-/// and one that carries the attribute itself keeps that alone.
+/// and one that carries the attribute itself keeps that alone. A block where no method is left is an
+/// error.
 ///
 /// # What it needs
 ///

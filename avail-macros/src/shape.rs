@@ -4,7 +4,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{
-    GenericArgument, Ident, PathArguments, PathSegment, ReturnType, Signature, Type,
+    Error, GenericArgument, Ident, PathArguments, PathSegment, Result, ReturnType, Signature, Type,
     TypeParamBound, TypePath,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Shape {
     pub(crate) returned: TokenStream,
     /// What a call gives in the end: what is returned, or what the future that is returned gives.
     pub(crate) output: TokenStream,
+    /// Whether the future that is returned says so.
+    says_output: bool,
     /// Whether that is a `Result` by its spelling: `Result`, `io::Result`, `StoreResult`.
     pub(crate) is_called_result: bool,
     /// Where errors about the output belong.
@@ -39,7 +41,14 @@ impl Shape {
             let position = (sig.ident.span(), sig.ident.span());
             let unit = quote_spanned!(sig.ident.span()=> ());
             let returned = unit.clone();
-            return Shape { kind, returned, output: unit, is_called_result: false, position };
+            return Shape {
+                kind,
+                returned,
+                output: unit,
+                says_output: true,
+                is_called_result: false,
+                position,
+            };
         };
         let declared = ungrouped(declared);
         let (kind, output) = match future_output(declared) {
@@ -51,8 +60,21 @@ impl Shape {
             kind,
             returned: nameable(declared),
             output: output.map_or_else(|| quote!(_), nameable),
+            says_output: output.is_some(),
             is_called_result: output.is_some_and(is_called_result),
             position: position_of(output.unwrap_or(declared)),
+        }
+    }
+
+    /// A future has to say what it gives: nothing else does.
+    pub(crate) fn says_of_what(&self) -> Result<()> {
+        match self.kind {
+            // A `dyn Future` without it is an error of the compiler's.
+            Kind::Future if !self.says_output => Err(Error::new(
+                self.position.0,
+                "say what the future gives: `impl Future<Output = …>`",
+            )),
+            _ => Ok(()),
         }
     }
 

@@ -16,6 +16,15 @@ pub(crate) fn krate(args: &Args) -> TokenStream {
     }
 }
 
+/// The same tokens, at that position.
+pub(crate) fn located(tokens: TokenStream, place: Span) -> TokenStream {
+    let tokens = tokens.into_iter().map(|mut token| {
+        token.set_span(token.span().located_at(place));
+        token
+    });
+    tokens.collect()
+}
+
 /// `Origin::new(…)`: where the attribute stands.
 pub(crate) fn origin(krate: &TokenStream, function: &Function) -> TokenStream {
     let name = function.name();

@@ -76,9 +76,22 @@ impl Store {
     }
 }
 
+#[circuit_breaker(failure_threshold = 3)]
+impl Store {
+    fn len(&self) -> usize {
+        1
+    }
+
+    #[avail(skip)]
+    fn none_is_left(&self) -> StoreResult {
+        Ok(())
+    }
+}
+
 fn main() {
     // Each is there all the same: no error says that it is not found.
     let _ = (Store.named(), Store.misspelt(), function(), Store.skipp(), Store.no_word());
     let _ = (Store::SIZE, Store::at_compile_time(), Store::new().skipped());
     let _ = (Store.in_time(), Store.at_once());
+    let _ = (Store.len(), Store.none_is_left());
 }

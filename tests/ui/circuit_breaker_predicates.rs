@@ -55,4 +55,9 @@ async fn consumed(text: String) -> Answer<usize> {
     Ok(consume(text).await)
 }
 
+#[circuit_breaker(failure_if = |answer| answer.is_err() && text.is_empty())]
+async fn consumed_before(text: String) -> Answer<usize> {
+    Ok(consume(text).await)
+}
+
 fn main() {}

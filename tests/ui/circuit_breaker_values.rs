@@ -96,6 +96,11 @@ fn misspelt() -> Answer {
     Ok(())
 }
 
+#[circuit_breaker]
+fn a_future_of_what() -> impl std::future::Future {
+    async { Ok::<_, std::io::Error>(()) }
+}
+
 fn main() {
     let _ = (rates(), windows(), window_too_large(), growth(), probes(), given_up());
     let _ = (slow_from_when(), slow_from_soon(), nobody_looks(), never_so_many(), keys("a"));

@@ -8,6 +8,7 @@ use super::mentions::mentions_argument;
 use crate::args::{Args, Value};
 use crate::item::Function;
 use crate::shape::{Kind, Shape};
+use crate::wrap;
 
 pub(super) struct Breaker<'a> {
     pub(super) krate: TokenStream,
@@ -242,9 +243,13 @@ impl Breaker<'_> {
         let borrows = |code: Option<&Expr>| code.is_some_and(|code| mentions_argument(code, sig));
         // Where it can, it moves: what it borrows takes room in the future.
         let moves = (!borrows(failure_if) && !borrows(ignore)).then(|| quote_spanned!(here=> move));
+        let at = |key| self.args.find(key).map(|arg| here.located_at(arg.span));
         let mut end = quote_spanned!(here=> (&&&&&&rules.of(output)).avail_judge(output));
         if let Some(test) = failure_if {
-            end = quote_spanned!(here=> #krate::__private::failure_if(#end, output, #test));
+            // What the compiler has to say about the call belongs to the predicate.
+            let at = at("failure_if").unwrap_or(here);
+            let path = wrap::located(quote_spanned!(at=> #krate::__private::failure_if), at);
+            end = quote_spanned!(at=> #path(#end, output, #test));
         }
         if let Some(test) = ignore {
             end = quote_spanned! {here=>
@@ -256,13 +261,13 @@ impl Breaker<'_> {
             };
         }
         let is_value = self.is_value();
-        quote_spanned! {here=>
-            #moves |output| {
-                use #krate::__private::Judge as _;
-                #is_value
-                #end
-            }
-        }
+        let at = at("failure_if").or(at("ignore")).unwrap_or(here);
+        let judge = quote_spanned! {here=>
+            use #krate::__private::Judge as _;
+            #is_value
+            #end
+        };
+        quote_spanned!(at=> #moves |output| { #judge })
     }
 
     /// Where any output is taken: not a future behind an alias.

@@ -41,12 +41,9 @@ impl Breaker<'_> {
         let site = self.site("FamilySite", Some(max_keys));
         let at_key = self.args.find("key").map_or(here, |arg| here.located_at(arg.span));
         // Where the key can't be shown as text, the compiler points there.
-        let there = krate.clone().into_iter().map(|mut token| {
-            token.set_span(token.span().located_at(at_key));
-            token
-        });
+        let there = wrap::located(krate.clone(), at_key);
         let member = quote_spanned! {at_key=>
-            (&&#(#there)*::__private::KeyOf(&(#key))).avail_key(find)
+            (&&#there::__private::KeyOf(&(#key))).avail_key(find)
         };
         quote_spanned! {here=>
             let site = { #site &SITE };

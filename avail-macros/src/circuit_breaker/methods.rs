@@ -1,7 +1,7 @@
 //! `#[circuit_breaker]` on an `impl` block: each method that returns a `Result`, or a future of one,
 //! has a circuit breaker of its own.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{Attribute, Error, Ident, Result};
 
@@ -38,16 +38,25 @@ fn guarded(args: TokenStream, block: &Block) -> Result<TokenStream> {
     let mut errors = Errors::default();
     let args = Args::parse(args, &[&BLOCK_KEYS[..], &KEYS].concat(), &mut errors);
     rules::check(&args, &mut errors);
-    let mut methods = Vec::with_capacity(block.members.len());
+    let (mut members, mut guards_any) = (TokenStream::new(), false);
     for member in &block.members {
-        methods.push(errors.note(method(member, &args, block)).unwrap_or_default());
+        let guarded = errors.note(method(member, &args, block));
+        guards_any |= !matches!(guarded, Some(None)); // one that is wrong was meant to be
+        members.extend(guarded.flatten().unwrap_or_else(|| member.tokens.clone()));
     }
-    let members = methods.into_iter().collect();
+    if !guards_any && errors.is_empty() {
+        errors.push(Error::new(Span::call_site(), GUARDS_NOTHING));
+    }
     errors.finish(Some(block.with_members(members)))
 }
 
-fn method(member: &Member, args: &Args, block: &Block) -> Result<TokenStream> {
-    let Some(head) = is_to_be_guarded(member)? else { return Ok(member.tokens.clone()) };
+const GUARDS_NOTHING: &str = "no method of this block gets a circuit breaker: none declares a type \
+                              that is called `Result`, or ends so, or a future of one; put the \
+                              attribute on the methods themselves";
+
+/// `None`: it stays as it is.
+fn method(member: &Member, args: &Args, block: &Block) -> Result<Option<TokenStream>> {
+    let Some(head) = is_to_be_guarded(member)? else { return Ok(None) };
     let shape = Shape::of(&head.sig);
     rules::check_method(args, shape.kind, &head.sig)?;
     let function = Function::parse(member.tokens.clone(), "circuit_breaker")
@@ -58,7 +67,7 @@ fn method(member: &Member, args: &Args, block: &Block) -> Result<TokenStream> {
     }
     let (krate, title) = (wrap::krate(args), Some(path.join("::")));
     let breaker = Breaker { krate, shape, args, function: &function, title };
-    Ok(function.with_body(&breaker.body()))
+    Ok(Some(function.with_body(&breaker.body())))
 }
 
 /// One that has the attribute itself, is opted out, or returns nothing that is called a result, is

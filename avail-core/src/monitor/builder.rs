@@ -203,7 +203,7 @@ impl AvailabilityMonitorBuilder {
         }
         let overlay = self.sources.read(&runtime).await?;
         let plan = Plan::new(overlay, declared, &registry, self.check_interval)?;
-        can_be_waited_for(&plan.checks, &registry)?;
+        can_be_waited_for(&plan.checks, &registry).map_err(|error| plan.with_places(error))?;
         let history = self.open_history().await?;
 
         let clock = Scope::current().clock.clone();

@@ -91,7 +91,8 @@ impl Inner {
         let before = self.tuned();
         let declared = before.iter().map(|tuned| tuned.declared.clone()).collect();
         let plan = Plan::new(overlay, declared, &self.registry, self.terms.check_interval)?;
-        self.may_depend(&before, &plan.checks)?;
+        let may_depend = self.may_depend(&before, &plan.checks);
+        may_depend.map_err(|error| plan.with_places(error))?;
         // Nothing can fail from here on. First the overlay: what is made meanwhile gets it.
         self.settings.set_overlay(plan.overlay.clone());
         let mut changed = plan.lay(&self.registry);

@@ -137,6 +137,7 @@ impl Plan {
         let (unknown, ambiguous) = overlay.checks.look_at_names(&names);
         warnings.extend(unknown);
         warnings.extend(overlay.look_at_recovery_checks(&names));
+        warnings.extend(overlay.strangers().iter().cloned());
         problems.extend(ambiguous);
         let lays = overlay.has_file || !registry.overlay().has_file;
         if lays && let Err(unfit) = registry.fits(&overlay) {
@@ -152,6 +153,21 @@ impl Plan {
         }
         SettingsError::unless_none(problems)?;
         Ok(Plan { overlay: Arc::new(overlay), checks, warnings, lays })
+    }
+
+    /// An error about what checks depend on, with the places where that was given, if it was given
+    /// from outside.
+    pub(super) fn with_places(&self, error: MonitorError) -> MonitorError {
+        let checks = match &error {
+            MonitorError::UnknownDependency { check, .. } => std::slice::from_ref(check),
+            MonitorError::CircularDependency { names } => names,
+            _ => return error,
+        };
+        let sources = self.overlay.sources_of_dependencies(checks);
+        if sources.is_empty() {
+            return error;
+        }
+        SettingsError::of(SettingProblem { sources, problem: error.to_string() }).into()
     }
 
     /// From here on it holds for the breakers. Gives what that changes.

@@ -117,13 +117,19 @@ impl SettingsError {
     }
 }
 
-/// A line for each problem.
+/// So many problems are written; a file that is none has one in each line.
+const SHOWN: usize = 20;
+
+/// A line for each problem, of the first twenty.
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, problem) in self.problems.iter().enumerate() {
+        for (number, problem) in self.problems.iter().take(SHOWN).enumerate() {
             write!(f, "{}{problem}", if number == 0 { "" } else { "\n" })?;
         }
-        Ok(())
+        match self.problems.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 

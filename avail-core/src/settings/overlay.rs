@@ -21,6 +21,8 @@ pub(crate) struct Overlay {
     pub(crate) checks: Layers<HealthCheck>,
     /// Whether there was a file.
     pub(crate) has_file: bool,
+    /// Variables that look like settings and are none.
+    pub(super) strangers: Vec<SettingsWarning>,
 }
 
 /// A value for one key.
@@ -195,6 +197,22 @@ impl Overlay {
             SettingsWarning { source, name, nearest, noun: HealthCheck::NOUN }
         });
         warnings.collect()
+    }
+
+    /// Variables that look like settings and are none.
+    pub(crate) fn strangers(&self) -> &[SettingsWarning] {
+        &self.strangers
+    }
+
+    /// Where these checks were given what they depend on, if that was from outside.
+    pub(crate) fn sources_of_dependencies(&self, checks: &[Arc<str>]) -> Vec<SettingSource> {
+        let of_check = |check: &Arc<str>| {
+            let given = self.checks.given_for(&[check]).into_iter();
+            let last = given.filter(|given| given.key.name == "depends_on").last();
+            last.map(|given| given.source.clone())
+        };
+        let sources: BTreeSet<_> = checks.iter().filter_map(of_check).collect();
+        sources.into_iter().collect()
     }
 
     /// The settings of a breaker.

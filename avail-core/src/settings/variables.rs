@@ -1,11 +1,14 @@
 //! The environment: `AVAIL_BREAKER_STORAGE__FAILURE_THRESHOLD=10`.
 
-use super::error::{SettingProblem, SettingSource};
+use std::sync::Arc;
+
+use super::error::{SettingProblem, SettingSource, SettingsWarning};
 use super::keys::Configured;
 use super::overlay::{Given, Layers, Overlay};
 use super::value::Raw;
 use crate::breaker::CircuitBreakerConfig;
 use crate::health::HealthCheck;
+use crate::health::dependencies::nearest;
 
 /// What stands for a name in a variable: upper case, and `_` for every character that is no letter
 /// or digit of ASCII.
@@ -13,6 +16,9 @@ pub(crate) fn variable_of(name: &str) -> String {
     let upper = name.chars().map(|c| c.to_ascii_uppercase());
     upper.map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
+
+/// What all of them begin with.
+const PREFIX: &str = "AVAIL_";
 
 /// What the variables for all that nobody has heard of begin with.
 const DEFAULTS: &str = "AVAIL_DEFAULTS_";
@@ -23,8 +29,10 @@ pub(super) fn read(
     overlay: &mut Overlay,
     problems: &mut Vec<SettingProblem>,
 ) {
-    let is_ours =
-        |(name, value): &(String, String)| name.starts_with("AVAIL_") && !value.is_empty();
+    let is_ours = |(name, value): &(String, String)| {
+        let prefix = name.get(..PREFIX.len());
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX)) && !value.is_empty()
+    };
     let mut ours: Vec<_> = variables.into_iter().filter(is_ours).collect();
     ours.sort();
     for (name, value) in ours {
@@ -54,8 +62,25 @@ fn read_one(
             CircuitBreakerConfig::DEFAULTS,
             HealthCheck::DEFAULTS
         )),
-        None => Ok(()),
+        None => {
+            // `__` is what makes it look like one; `AVAIL_BREAKERS` and `AVAIL_LISTEN` have none.
+            if name.contains("__") {
+                let (source, nearest) = (source.clone(), meant_by(name));
+                let name = name.into();
+                overlay.strangers.push(SettingsWarning { source, name, nearest, noun: "setting" });
+            }
+            Ok(())
+        }
     }
+}
+
+/// What a variable that is no setting may have been meant to be.
+fn meant_by(name: &str) -> Option<Arc<str>> {
+    const WORDS: [&str; 3] = ["BREAKER", "CHECK", "DEFAULTS"];
+    let upper = name.to_ascii_uppercase();
+    let (word, rest) = upper.strip_prefix(PREFIX)?.split_once('_')?;
+    let word = nearest(word, &WORDS)?;
+    Some(format!("{PREFIX}{word}_{rest}").into())
 }
 
 /// `None`: the variable is about something else.

@@ -285,6 +285,7 @@ async fn a_bad_reload_changes_nothing_and_says_why() {
     for (text, problem) in dependencies {
         file.write(text);
         let error = monitor.reload().await.expect_err(text).to_string();
+        assert!(error.starts_with(&file.says("1:23: health check")), "{error}");
         assert!(error.contains(problem), "{error}");
     }
     std::fs::remove_file(file.path()).expect("it is there");

@@ -242,3 +242,36 @@ fn the_places_of_a_long_file_are_found_in_its_length() {
     let (source, _) = &overlay.breakers.file["n99999"];
     assert_eq!(source.to_string(), "avail.toml:199999:10");
 }
+
+#[test]
+fn a_variable_that_looks_like_a_setting_and_is_none_is_warned_of() {
+    let variables = [
+        ("AVAIL_BREKER_STORAGE__TIMEOUT", "5", Some("AVAIL_BREAKER_STORAGE__TIMEOUT")),
+        ("AVAIL_CHECKS_DB__INTERVAL", "5", Some("AVAIL_CHECK_DB__INTERVAL")),
+        ("AVAIL_DEFAULT_CHECK__INTERVAL", "5", Some("AVAIL_DEFAULTS_CHECK__INTERVAL")),
+        ("AVAIL_QUEUE__LENGTH", "5", None),
+        ("avail_check_db__interval", "5", Some("AVAIL_CHECK_DB__INTERVAL")),
+    ];
+    let given = variables.map(|(name, value, _)| (name, value));
+    let overlay = read("", &given).expect("none of them is ours");
+    let strangers = overlay.strangers();
+    assert_eq!(strangers.len(), variables.len());
+    for (stranger, (name, _, nearest)) in strangers.iter().zip(variables) {
+        assert_eq!((&*stranger.name, stranger.nearest.as_deref()), (name, nearest));
+    }
+    assert_eq!(
+        strangers[0].to_string(),
+        "AVAIL_BREKER_STORAGE__TIMEOUT: there is no setting `AVAIL_BREKER_STORAGE__TIMEOUT` so far: \
+         did you mean `AVAIL_BREAKER_STORAGE__TIMEOUT`?"
+    );
+}
+
+#[test]
+fn of_very_many_mistakes_the_first_are_written() {
+    let lines: String = (0..1_000).map(|number| format!("key{number} = 1\n")).collect();
+    let error = read(&format!("[breaker.storage]\n{lines}"), &[]).expect_err("no such keys");
+    assert_eq!(error.problems().len(), 1_000);
+    let text = error.to_string();
+    assert_eq!(text.lines().count(), 21);
+    assert!(text.ends_with("\nand 980 more"), "{text}");
+}

@@ -207,8 +207,8 @@ impl Overlay {
     /// Where these checks were given what they depend on, if that was from outside.
     pub(crate) fn sources_of_dependencies(&self, checks: &[Arc<str>]) -> Vec<SettingSource> {
         let of_check = |check: &Arc<str>| {
-            let given = self.checks.given_for(&[check]).into_iter();
-            let last = given.filter(|given| given.key.name == "depends_on").last();
+            let mut given = self.checks.given_for(&[check]).into_iter();
+            let last = given.rfind(|given| given.key.name == "depends_on");
             last.map(|given| given.source.clone())
         };
         let sources: BTreeSet<_> = checks.iter().filter_map(of_check).collect();

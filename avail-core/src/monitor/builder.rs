@@ -428,9 +428,11 @@ impl Inner {
         let pid = std::process::id();
         self.registry.set_draining(false);
         self.pass_over_calls();
-        self.write(Record::Start { pid, version: env!("CARGO_PKG_VERSION").into() });
+        let start = Record::Start { pid, version: env!("CARGO_PKG_VERSION").into() };
         // Nothing that time alone has brought about counts before the boot itself.
         self.update(|ledger, now| {
+            // Of one moment with what is counted, so that a later start counts the same.
+            self.writer().send(now, start);
             ledger.begin(now, grace, self.past());
             if self.keeps_history() {
                 let terms = CheckTerms::by_hand();
